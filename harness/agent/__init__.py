@@ -1,0 +1,1 @@
+"""The single-file program that is shipped to a host."""

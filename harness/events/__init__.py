@@ -1,0 +1,1 @@
+"""Layer 1: one intended stimulus a file."""

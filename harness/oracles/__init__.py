@@ -1,0 +1,1 @@
+"""Layer 1: one truth about a good host a file."""

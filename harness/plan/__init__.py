@@ -1,0 +1,1 @@
+"""Layer 1: what to run, what is known, and whether it may be released."""

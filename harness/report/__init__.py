@@ -1,0 +1,1 @@
+"""Layer 1: renderings of runs and gates."""

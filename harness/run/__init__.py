@@ -1,0 +1,1 @@
+"""Layer 3: cases performed, judged, stored, replayed, minimised."""

@@ -1,0 +1,1 @@
+"""Layer 1: the simulated POWER host, pure, in virtual time."""

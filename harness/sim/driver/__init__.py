@@ -1,0 +1,1 @@
+"""The driver models that can stand above PHYP or EEH."""

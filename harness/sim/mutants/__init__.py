@@ -1,0 +1,1 @@
+"""Named defects of the simulated host, one a file."""

@@ -1,0 +1,83 @@
+"""Intent: a Case is a header and a tuple of Steps, and its id is the hash of its canonical text."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from hashlib import sha256
+from typing import Any
+
+from harness.vocab.event import Event
+from harness.vocab.topology import Platform
+
+SCHEMA = 1
+"""The schema number of saved cases that this version writes."""
+
+
+@dataclass(frozen=True, slots=True)
+class When:
+    """When a step is released: now, `after_ms` from its turn, or once `phase` is seen after its turn.
+
+    With a phase, `after_ms` counts from the phase, `nth` (1-based) skips earlier sightings, and a step whose
+    phase is not seen within `within_ms` is not performed: its record says so.
+    """
+
+    after_ms: int = 0
+    phase: str = ""
+    nth: int = 1
+    within_ms: int = 20_000
+
+
+NOW = When()
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """An Event given to an actor, with its trigger."""
+
+    actor: str
+    event: Event
+    when: When = NOW
+
+
+@dataclass(frozen=True)
+class Case:
+    """What we mean to do. `origin` says where it came from (a seed, a plan, a minimiser), for people only.
+
+    `platform` and `needs` (features) say where it can be performed; `cards` is how many cards it needs.
+    `schedule_seed` decides who goes next on a deterministic host.
+    """
+
+    steps: tuple[Step, ...]
+    platform: Platform
+    schedule_seed: int = 0
+    needs: frozenset[str] = frozenset()
+    cards: int = 1
+    origin: str = ""
+    schema: int = field(default=SCHEMA)
+
+    @cached_property
+    def id(self) -> str:
+        """Twelve hexadecimal digits: the hash of all that decides what is done (so not of `origin`)."""
+        text = json.dumps(self._essence(), sort_keys=True, separators=(",", ":"))
+        return sha256(text.encode()).hexdigest()[:12]
+
+    def with_steps(self, steps: tuple[Step, ...]) -> Case:
+        """The same header over other steps."""
+        return replace(self, steps=steps)
+
+    def _essence(self) -> list[Any]:
+        steps = [
+            [
+                s.actor,
+                type(s.event).__name__,
+                s.event.details,
+                s.when.after_ms,
+                s.when.phase,
+                s.when.nth,
+                s.when.within_ms,
+            ]
+            for s in self.steps
+        ]
+        return [self.schema, self.platform.value, self.schedule_seed, steps]

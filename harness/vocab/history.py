@@ -1,0 +1,178 @@
+"""Fact: a History is the append-only sequence of what was observed, each item a Record.
+
+An operation is an INVOKE and later OK (it happened), FAIL (it did not) or INFO (it may or may not have). All
+times are microseconds of the host's own clock, counted from the beginning of the case. A History begins with
+the intents of its case, so that it can be judged without any other file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from functools import cached_property
+from typing import Any, NamedTuple
+
+from harness.vocab.event import Fate, Role
+from harness.vocab.phase import Phase
+from harness.vocab.topology import Topology
+
+
+class Kind(Enum):
+    """What a Record is."""
+
+    INVOKE = "invoke"
+    OK = "ok"
+    FAIL = "fail"
+    INFO = "info"
+    LOG = "log"
+    TRACE = "trace"
+    END = "end"
+
+
+class Record(NamedTuple):
+    """One observed fact.
+
+    For operations `name` is the verb and `data` its arguments (INVOKE) or its answer; `step` is the index of
+    the intent and `part` that of the request within it. For LOG `name` is the log level's number and `data`
+    has ``text``; for TRACE `name` is the trace event and `data` its fields, with ``comm``, ``pid`` and
+    ``hardirq`` (1 when it happened at interrupt level); ``afu`` when the line names one. `phase` is set on
+    marks, and `subject` then names the AFU or the card. `seq` is the record's index in its History.
+    """
+
+    seq: int
+    time_us: int
+    actor: str
+    kind: Kind
+    name: str
+    data: Mapping[str, Any]
+    step: int = -1
+    part: int = 0
+    phase: Phase | None = None
+    subject: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Intent:
+    """What a step of the case meant: its actor, and its event's class name, fields, role, fate and reach."""
+
+    actor: str
+    event: str
+    details: Mapping[str, Any]
+    role: Role
+    fate: Fate
+    disturbs: frozenset[str]
+
+
+class Operation(NamedTuple):
+    """An INVOKE with what became of it. `end` is None when the history stops before an answer."""
+
+    invoke: Record
+    end: Record | None
+    intent: Intent
+
+    @property
+    def verb(self) -> str:
+        """The primitive's name, a value of Verb."""
+        return self.invoke.name
+
+    @property
+    def args(self) -> Mapping[str, Any]:
+        """The primitive's arguments."""
+        return self.invoke.data
+
+    @property
+    def answer(self) -> Mapping[str, Any]:
+        """What it gave back; empty without an answer."""
+        return self.end.data if self.end else {}
+
+    @property
+    def is_ok(self) -> bool:
+        """Whether it happened and succeeded."""
+        return self.end is not None and self.end.kind is Kind.OK
+
+    @property
+    def errno(self) -> str:
+        """The name of the errno that it failed with, else an empty string."""
+        return str(self.answer.get("errno", "")) if self.end and self.end.kind is Kind.FAIL else ""
+
+    @property
+    def began_us(self) -> int:
+        """When it was invoked."""
+        return self.invoke.time_us
+
+    @property
+    def ended_us(self) -> int:
+        """When it was answered; far in the future without an answer, because it may still take effect."""
+        return self.end.time_us if self.end else FOREVER_US
+
+
+FOREVER_US = 1 << 62
+
+
+@dataclass(frozen=True)
+class History:
+    """All records of one performance of one case, with the indexes that oracles ask for."""
+
+    case_id: str
+    topology: Topology
+    intents: tuple[Intent, ...]
+    records: tuple[Record, ...] = field(default=())
+
+    @cached_property
+    def operations(self) -> tuple[Operation, ...]:
+        """Operations in the order of their INVOKE."""
+        open_ends: dict[tuple[int, int], Record] = {}
+        order: list[tuple[Record, tuple[int, int]]] = []
+        for record in self.records:
+            key = (record.step, record.part)
+            if record.kind is Kind.INVOKE:
+                order.append((record, key))
+            elif record.kind in _ENDS and record.step >= 0:
+                open_ends[key] = record
+        return tuple(
+            Operation(record, open_ends.get(key), self.intents[record.step]) for record, key in order
+        )
+
+    @cached_property
+    def traces(self) -> Mapping[str, tuple[Record, ...]]:
+        """Trace records by event name."""
+        found: dict[str, list[Record]] = {}
+        for record in self.records:
+            if record.kind is Kind.TRACE:
+                found.setdefault(record.name, []).append(record)
+        return {name: tuple(records) for name, records in found.items()}
+
+    @cached_property
+    def log(self) -> tuple[Record, ...]:
+        """Kernel log records."""
+        return tuple(record for record in self.records if record.kind is Kind.LOG)
+
+    @cached_property
+    def marks(self) -> Mapping[Phase, tuple[Record, ...]]:
+        """Records that mark a phase, by phase."""
+        found: dict[Phase, list[Record]] = {}
+        for record in self.records:
+            if record.phase is not None:
+                found.setdefault(record.phase, []).append(record)
+        return {phase: tuple(records) for phase, records in found.items()}
+
+    @cached_property
+    def is_complete(self) -> bool:
+        """Whether the host said that it had played the case to its end."""
+        return bool(self.records) and self.records[-1].kind is Kind.END
+
+    def trace(self, *events: str) -> tuple[Record, ...]:
+        """Trace records of `events`, in order of time."""
+        if len(events) == 1:
+            return self.traces.get(events[0], ())
+        merged = [record for event in events for record in self.traces.get(event, ())]
+        return tuple(sorted(merged))
+
+    def marked(self, phase: Phase, *subjects: str) -> tuple[Record, ...]:
+        """Marks of `phase`, of `subjects` only when any is given."""
+        found = self.marks.get(phase, ())
+        return tuple(r for r in found if r.subject in subjects) if subjects else found
+
+
+_ENDS = frozenset({Kind.OK, Kind.FAIL, Kind.INFO})

@@ -1,0 +1,108 @@
+"""What a host has: platform, kernel, cards and their AFUs, PHBs and EEH PEs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import TypeVar
+
+
+class Platform(Enum):
+    """Which firmware owns the hardware: bare metal (OPAL) or a PowerVM guest (PHYP)."""
+
+    POWERNV = "powernv"
+    POWERVM = "powervm"
+
+
+BOTH_PLATFORMS = frozenset(Platform)
+
+
+class Mode(Enum):
+    """A programming model of an AFU, in the words of ``/sys/class/cxl/afu*/mode``."""
+
+    DEDICATED = "dedicated_process"
+    DIRECTED = "afu_directed"
+
+
+@dataclass(frozen=True, slots=True)
+class Afu:
+    """One accelerator function unit.
+
+    `contexts_max` is the number of contexts that can be open at once; `irqs_min` and `irqs_max` bound the
+    AFU interrupts of one context. `unit` is the unit address in hcalls (powervm only). `has_test_registers`
+    says that the AFU has the register map of `vocab.registers`, so that markers can be stored and read back.
+    """
+
+    name: str
+    card: str
+    modes: tuple[Mode, ...]
+    contexts_max: int
+    irqs_min: int
+    irqs_max: int
+    unit: int = 0
+    mmio_bytes: int = 4096
+    has_test_registers: bool = True
+
+    @property
+    def is_directed(self) -> bool:
+        """Whether master and slave contexts exist (AFU-directed), else one dedicated context."""
+        return Mode.DIRECTED in self.modes
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """The letters of the device nodes: ``m`` and ``s``, or ``d``."""
+        return ("m", "s") if self.is_directed else ("d",)
+
+    def node(self, kind: str) -> str:
+        """Path of the device node of `kind` (one of `kinds`)."""
+        return f"/dev/cxl/{self.name}{kind}"
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """One CAPI adapter. `bdf`, `phb` and `eeh_pe` have a meaning on powernv only."""
+
+    name: str
+    afus: tuple[Afu, ...]
+    bdf: str = ""
+    phb: int = 0
+    eeh_pe: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Topology:
+    """A host's inventory.
+
+    `features` are words that a Case may need: ``kprobes``, ``debugfs``, ``phyp-console`` (PHYP can be told to
+    fail), ``hardware-console`` (links and PSLs can be told to fail), ``virtual-time``, ``deterministic``.
+    `poll_period_ms` is the period of the PowerVM driver's state check, 0 where there is none.
+    """
+
+    platform: Platform
+    kernel: str
+    cards: tuple[Card, ...]
+    poll_period_ms: int = 0
+    features: frozenset[str] = frozenset()
+
+    @property
+    def afus(self) -> tuple[Afu, ...]:
+        """All AFUs of all cards, in order."""
+        return tuple(afu for card in self.cards for afu in card.afus)
+
+    def afu(self, name: str) -> Afu:
+        """The AFU called `name`, such as ``afu0.1``. Raises KeyError."""
+        return _named(self.afus, name)
+
+    def card(self, name: str) -> Card:
+        """The card called `name`, such as ``card0``. Raises KeyError."""
+        return _named(self.cards, name)
+
+
+_Named = TypeVar("_Named", Afu, Card)
+
+
+def _named(things: tuple[_Named, ...], name: str) -> _Named:
+    for thing in things:
+        if thing.name == name:
+            return thing
+    raise KeyError(name)
