@@ -93,7 +93,7 @@ HCALLS: tuple[str, ...] = (
 
 
 Pattern = tuple[str, tuple[str, ...]]
-"""What a trigger looks for: the source (``log`` or ``trace``), and texts that one raw line must all contain."""
+"""What a trigger looks for: the source (``log`` or ``trace``), and texts that one line must all contain."""
 
 
 def patterns(phase: str, platform: Platform) -> tuple[Pattern, ...]:
