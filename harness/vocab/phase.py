@@ -72,7 +72,6 @@ MARKS: tuple[Mark, ...] = (
     Mark(Phase.DETECTED, Source.TRACE, "READ_ERR_STATE(0, 0, 0, 0, R4: 0x4)): 0", _STATE, _VM),
     Mark(Phase.RESET, Source.TRACE, "op=RESET", HCALL_ENTRY, _VM),
     Mark(Phase.SLOT_RESET, Source.TRACE, "event=2", "pci_error_handlers", _VM),
-    Mark(Phase.RESUME, Source.TRACE, "event=3", "pci_error_handlers", _VM),
     Mark(Phase.RECOVERED, Source.TRACE, "event=3", "pci_error_handlers", _VM),
     Mark(Phase.FAILED_PERMANENTLY, Source.LOG, "AFU is in permanent error state", platforms=_VM),
     # Both: what the cxl driver does to its contexts.
