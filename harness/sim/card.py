@@ -3,8 +3,9 @@
 The rules:
 1. An isolated AFU answers every load with all Fs and drops every store. On bare metal the whole card is
    isolated (frozen, fenced, link down); on PowerVM, PHYP isolates each AFU by its state.
-2. A process element does not survive isolation: its loads give all Fs even after the isolation has ended. So
-   nothing that an error has touched comes back to life by itself.
+2. A process element does not survive isolation: its loads give all Fs even after the isolation has ended,
+   until it is removed or the AFU is reset. So nothing that an error has touched comes back to life by itself.
+   Where there is no process element, the AFU still answers: with zeros, and it takes stores.
 3. An armed freeze acts at the next access of its kind; a hung AFU turns into a freeze at any access.
 4. The store log survives everything: a store that reached the device is found later.
 """
@@ -27,6 +28,7 @@ class ProcessElement:
     number: int
     wed: int
     scratch: int = 0
+    log_reads: int = 0  # how far it has read the store log
     is_dead: bool = False
 
 
@@ -73,42 +75,45 @@ class AfuHardware:
 
     def load(self, number: int, offset: int, width_bytes: int) -> int:
         """A load of 4 or 8 bytes from the problem state area of process element `number`."""
-        element = self._reach(number, "load")
-        if element is None:
+        if not self.is_reached(number, "load"):
             return all_ones(width_bytes)
-        value = self._register(element, offset & ~7)
+        value = self._register(number, offset & ~7)
         if width_bytes == 8:
             return value
         return value >> 32 if offset & 4 else value & 0xFFFF_FFFF
 
     def store(self, number: int, offset: int, width_bytes: int, value: int) -> None:
         """A store; dropped when the device cannot be reached."""
-        element = self._reach(number, "store")
-        if element is None:
+        if not self.is_reached(number, "store"):
             return
         if offset == Register.SCRATCH:
-            element.scratch = value
             self.store_log[self.stores % STORE_LOG_SLOTS] = value
             self.stores += 1
-        elif offset == Register.COMMAND:
-            self._command(element, value)
+            if number in self.elements:
+                self.elements[number].scratch = value
+        elif offset == Register.COMMAND and number in self.elements:
+            self._command(self.elements[number], value)
 
-    def _reach(self, number: int, access: str) -> ProcessElement | None:
+    def is_reached(self, number: int, access: str) -> bool:
+        """Whether an access of process element `number` gets through to the AFU."""
         self.card.touch(access, self.is_hung)
-        if self.card.is_isolated or self.is_isolated:
-            return None
+        if self.card.is_frozen or self.is_isolated:
+            return False
         element = self.elements.get(number)
-        return None if element is None or element.is_dead else element
+        return element is None or not element.is_dead
 
-    def _register(self, element: ProcessElement, offset: int) -> int:
-        if Register.STORE_LOG <= offset < _STORE_LOG_END:
-            return self.store_log[(offset - Register.STORE_LOG) // 8]
-        return {
-            Register.WED: element.wed,
-            Register.SCRATCH: element.scratch,
-            Register.STATUS: 1,
-            Register.ALL_ONES: ALL_ONES_64,
-        }.get(Register(offset) if offset in _KNOWN else Register.COMMAND, 0)
+    def _register(self, number: int, offset: int) -> int:
+        element = self.elements.get(number, _NOBODY)
+        if offset == Register.WED:
+            return element.wed
+        if offset == Register.SCRATCH:
+            return element.scratch
+        if offset == Register.ALL_ONES:
+            return ALL_ONES_64
+        if offset == Register.STORE_LOG and element is not _NOBODY:
+            element.log_reads += 1
+            return self.store_log[(self.stores + element.log_reads - 1) % STORE_LOG_SLOTS]
+        return int(offset == Register.STATUS and element is not _NOBODY)
 
     def _command(self, element: ProcessElement, value: int) -> None:
         what, argument = value >> 56, value & (1 << 56) - 1
@@ -116,7 +121,7 @@ class AfuHardware:
             self.on_afu_irq(element.number, argument)
         elif what in (Command.TOUCH_MEMORY, Command.TOUCH_UNMAPPED):
             self.card.touch("dma", self.is_hung)
-            if not self.card.is_isolated:
+            if not self.card.is_frozen:
                 self.on_fault(element.number, argument, what == Command.TOUCH_MEMORY)
         elif what == Command.AFU_ERROR:
             self.on_afu_error(element.number, argument)
@@ -124,7 +129,7 @@ class AfuHardware:
             self.on_slice_error()
 
 
-_KNOWN = frozenset(int(register) for register in Register)
+_NOBODY = ProcessElement(-1, 0)
 
 
 class CardHardware:
@@ -142,11 +147,6 @@ class CardHardware:
         self.armed = ""
         self.on_freeze: Callable[[], None] = _ignore
         self.afus = tuple(self.afu_class(afu, self) for afu in afu_names)
-
-    @property
-    def is_isolated(self) -> bool:
-        """Whether no access passes."""
-        return self.is_frozen
 
     def freeze(self, *, is_fenced: bool = False, is_link_down: bool = False) -> None:
         """Isolate the card until a reset. Freezing a frozen card only adds the reason."""

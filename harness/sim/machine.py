@@ -10,8 +10,9 @@ from harness.sim.scheduler import Flow, Scheduler, Task, WaitQueue
 BEGIN_US = 88_000_000
 """Time since boot when a case begins, in the host's log and trace lines."""
 
-KERNEL_PID = 2
 IDLE = "<idle>"
+INTERRUPT_US = 20
+"""How long an interrupt is on its way from the device to the processor."""
 
 
 class SystemCallError(Exception):
@@ -136,7 +137,7 @@ class Machine:
             self.spawn(self._deliver(line, details), is_hard_irq=True)
 
     def _deliver(self, line: InterruptLine, details: tuple[object, ...]) -> Flow:
-        yield "interrupt"
+        yield INTERRUPT_US
         if line.pending == 0 or line.is_masked or line.number not in self.lines:
             return
         line.pending -= 1

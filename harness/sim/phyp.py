@@ -127,7 +127,8 @@ class Phyp:
         if function.is_reset_spoilt:
             function.is_reset_spoilt = False
             return Answer(H_HARDWARE)
-        self.come_back(function)
+        function.afu.reset()
+        self.end_isolation(function)
         return Answer(H_SUCCESS)
 
     def _reset_facility(self, function: Function, _args: tuple[int, ...], now_us: int) -> Answer:
@@ -152,7 +153,7 @@ class Phyp:
     def settle(self, function: Function, now_us: int) -> None:
         """Let pass what ends by itself."""
         if 0 <= function.until_us <= now_us:
-            self.come_back(function)
+            self.end_isolation(function)
 
     def change(self, function: Function, state: State) -> None:
         """Enter `state`, which is not NORMAL: the AFU is isolated and its process elements are lost."""
@@ -160,12 +161,11 @@ class Phyp:
         function.until_us = -1
         function.afu.isolate()
 
-    def come_back(self, function: Function) -> None:
-        """Enter NORMAL: the AFU is empty and can be used again."""
+    def end_isolation(self, function: Function) -> None:
+        """Enter NORMAL: the AFU can be used again, but no process token of before means anything."""
         function.state = State.NORMAL
         function.until_us = -1
         function.tokens.clear()
-        function.afu.reset()
         function.afu.is_isolated = False
 
     # The service processor's door ------------------------------------------------------------------------

@@ -67,9 +67,9 @@ MARKS: tuple[Mark, ...] = (
     Mark(Phase.FAILED_PERMANENTLY, Source.LOG, "and has been permanently disabled", platforms=_NV),
     Mark(Phase.FAILED_PERMANENTLY, Source.LOG, "EEH: Unable to recover from failure", platforms=_NV),
     # PowerVM: a state other than NORMAL, read by hcall, is detection and confirmation in one.
-    Mark(Phase.DETECTED, Source.TRACE, "READ_ERR_STATE(0, 0, 0, 0, R4: 0x2)): 0", _STATE, _VM),
-    Mark(Phase.DETECTED, Source.TRACE, "READ_ERR_STATE(0, 0, 0, 0, R4: 0x3)): 0", _STATE, _VM),
-    Mark(Phase.DETECTED, Source.TRACE, "READ_ERR_STATE(0, 0, 0, 0, R4: 0x4)): 0", _STATE, _VM),
+    Mark(Phase.DETECTED, Source.TRACE, "READ_ERR_STATE(0x0, 0x0, 0x0, 0x0, R4: 0x2)): 0", _STATE, _VM),
+    Mark(Phase.DETECTED, Source.TRACE, "READ_ERR_STATE(0x0, 0x0, 0x0, 0x0, R4: 0x3)): 0", _STATE, _VM),
+    Mark(Phase.DETECTED, Source.TRACE, "READ_ERR_STATE(0x0, 0x0, 0x0, 0x0, R4: 0x4)): 0", _STATE, _VM),
     Mark(Phase.RESET, Source.TRACE, "op=RESET", HCALL_ENTRY, _VM),
     Mark(Phase.SLOT_RESET, Source.TRACE, "event=2", "pci_error_handlers", _VM),
     Mark(Phase.RECOVERED, Source.TRACE, "event=3", "pci_error_handlers", _VM),

@@ -74,7 +74,8 @@ class FileOperations(Recovery):
         """Perform an ioctl; gives the struct as it is copied back."""
         context = file.context
         self.check_alive(context)
-        if context.status is Status.CLOSED or not (yield from self.link_ok(context.afu)):
+        self.refuse_closed(context)
+        if not (yield from self.link_ok(context.afu)):
             raise SystemCallError("EIO")
         if request == START_WORK:
             yield from self.start_work(context, data, pid)
@@ -84,6 +85,11 @@ class FileOperations(Recovery):
         if request == GET_AFU_ID:
             return self.afu_id(context)
         raise SystemCallError("EINVAL")
+
+    def refuse_closed(self, context: Context) -> None:
+        """A closed context is dead for ever. Raises SystemCallError EIO."""
+        if context.status is Status.CLOSED:
+            raise SystemCallError("EIO")
 
     def afu_id(self, context: Context) -> bytes:
         """struct cxl_afu_id."""
@@ -324,14 +330,19 @@ class FileOperations(Recovery):
         address = context.faults[fault]
         self.machine.trace("cxl_pte_miss", f"{context.label} dsisr=DM dar=0x{address:016x}")
         yield 30
-        if context.faults.pop(fault, None) is None or context.status is not Status.STARTED:
+        if self.is_dropped(context, fault):
             return
+        del context.faults[fault]
         if is_mapped:
             self.machine.trace("cxl_psl_irq_ack", f"{context.label} tfc=R")
             return
         self.machine.trace("cxl_psl_irq_ack", f"{context.label} tfc=AE")
         context.pending_fault = address
         self.wake_waiters(context)
+
+    def is_dropped(self, context: Context, fault: int) -> bool:
+        """Whether the context was purged or closed while its fault was being resolved."""
+        return fault not in context.faults or context.status is not Status.STARTED
 
     def check_alive(self, context: Context) -> None:
         """Oops when the context's memory was freed: the kernel would read what is no longer its own."""

@@ -26,6 +26,8 @@ FIRST_CHECK_US = 1_000_000
 POLL_US = 3_000_000
 HCALL_TIMEOUT_US = 60_000_000
 DETACH_ATTEMPTS = 30
+HCALL_US = 4
+"""How long the way back from PHYP takes, so that others act meanwhile."""
 
 _BUSY_US = {H_BUSY: 10_000} | {9900 + order: 1000 * 10**order for order in range(6)}
 _NEVER_REPEATED = frozenset({"H_COLLECT_CA_INT_INFO", "H_CONTROL_CA_FAULTS"})
@@ -71,6 +73,7 @@ class GuestDriver(FileOperations):
                 answer = Answer(H_BUSY)
                 break
             yield wait_us
+        yield HCALL_US
         self.trace_answer(afu, name, op, args, answer)
         return answer
 
@@ -85,8 +88,8 @@ class GuestDriver(FileOperations):
             self.machine.trace("cxl_hcall_detach", f"{unit} process_token=0x{args[0]:016x} {rc}")
         else:
             event = f"cxl_hcall_{name.lower().removeprefix('h_').replace('ca_', '')}"
-            r4 = f"{answer.r4:#x}" if answer.r4 else "0"
-            self.machine.trace(event, f"{unit} {op}(0, 0, 0, 0, R4: {r4})): {answer.rc}")
+            arguments = f"0x0, 0x0, 0x0, 0x0, R4: 0x{answer.r4:x}"
+            self.machine.trace(event, f"{unit} {op}({arguments})): {answer.rc}")
         if answer.rc:
             self.machine.log(3, f"{_PROBES[name]}(0x{afu.unit:016x}, {op}): {answer.rc}")
 

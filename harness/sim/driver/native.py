@@ -20,6 +20,8 @@ from harness.sim.scheduler import Flow
 
 COMMAND_TIMEOUT_US = 5_000_000
 COMMAND_POLL_US = 250_000
+COMMAND_US = 20
+"""How long the PSL takes for a process element command."""
 
 _MODE_WORDS = {"afu_directed": "AFU directed", "dedicated_process": "dedicated process"}
 
@@ -65,7 +67,7 @@ class NativeDriver(FileOperations):
         machine.trace("cxl_llcmd", f"{context.label} cmd={word}")
         deadline_us = machine.now_us + COMMAND_TIMEOUT_US
         rc = 0
-        yield "command"
+        yield COMMAND_US
         while context.afu.hardware.is_hung or card.hardware.is_frozen:
             if not (card.is_channel_ok and card.is_present):
                 text = "WARNING: Device link down, aborting Process Element Command!"
@@ -134,6 +136,8 @@ class NativeDriver(FileOperations):
                 yield from self.quiesce(card.afus)
             for afu in card.afus:
                 afu.mode = "none"
+                if not card.hardware.is_frozen:
+                    afu.hardware.reset()
 
     def probe(self, card: DriverCard) -> Flow:
         """The driver is bound: the card and its AFUs are new objects, with contexts of their own."""

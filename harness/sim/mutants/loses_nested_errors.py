@@ -1,0 +1,26 @@
+"""An error during recovery is forgotten."""
+
+from __future__ import annotations
+
+from harness.sim.eeh import EehCore, EehPe
+from harness.vocab.oracle import Mutant
+from harness.vocab.topology import Platform
+
+
+class LosesNestedErrors(EehCore):
+    """The defect: a freeze after the reset ends the recovery without another one."""
+
+    def begin_again(self, eeh_pe: EehPe) -> bool:
+        """Confirm it, and leave it at that."""
+        super().begin_again(eeh_pe)
+        return False
+
+
+MUTANT = Mutant(
+    name="LosesNestedErrors",
+    title="a freeze after the reset ends the recovery without another one",
+    platforms=frozenset({Platform.POWERNV}),
+    killed_by=("availability_returns", "detected_in_time"),
+    component="eeh",
+    override=LosesNestedErrors,
+)
