@@ -44,12 +44,12 @@ class AfuPlan:
 
 _CARDS = {
     Platform.POWERNV: (
-        (AfuPlan("afu0.0", (_DIRECTED,), 4), AfuPlan("afu0.1", (_DIRECTED, _DEDICATED), 4)),
+        (AfuPlan("afu0.0", (_DIRECTED,), 3), AfuPlan("afu0.1", (_DIRECTED, _DEDICATED), 3)),
         (AfuPlan("afu1.0", (_DEDICATED,), 1),),
     ),
     Platform.POWERVM: (
-        (AfuPlan("afu0.0", (_DIRECTED,), 4), AfuPlan("afu0.1", (_DIRECTED,), 4)),
-        (AfuPlan("afu1.0", (_DIRECTED,), 4),),
+        (AfuPlan("afu0.0", (_DIRECTED,), 3), AfuPlan("afu0.1", (_DIRECTED,), 3)),
+        (AfuPlan("afu1.0", (_DIRECTED,), 3),),
     ),
 }
 IRQS_MIN, IRQS_MAX = 1, 4

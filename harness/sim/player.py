@@ -13,7 +13,7 @@ from harness.sim.process import Process
 from harness.sim.scheduler import Flow, Task, Wait, WaitQueue, Wake
 from harness.sim.surface import Surface
 
-RETRY_US = 250_000
+RETRY_US, RETRY_MAX_US = 250_000, 4_000_000
 LAST_WAIT_US = 600_000_000
 """How long the end of a case waits for lanes that are still busy: virtual time is free."""
 
@@ -284,16 +284,17 @@ class Player:
     def _retry(self, lane: Lane, part: Part) -> Flow:
         assert lane.process is not None
         deadline_us = self.machine.now_us + int(part.args["retry_ms"]) * 1000
-        tries = 0
+        tries, pause_us = 0, RETRY_US
         while True:
             tries += 1
             try:
                 got = yield from self.surface.primitive(lane.process, part.verb, part.args)
             except SystemCallError as error:
                 is_allowed = error.errno in part.args.get("retry_on", ()) and not lane.is_killed
-                if not is_allowed or self.machine.now_us + RETRY_US > deadline_us:
+                if not is_allowed or self.machine.now_us + pause_us > deadline_us:
                     raise
-                yield RETRY_US
+                yield pause_us
+                pause_us = min(2 * pause_us, RETRY_MAX_US)
             else:
                 return {**(got or {}), "tries": tries}
 

@@ -11,6 +11,7 @@ from harness.sim.machine import Machine, SystemCallError
 from harness.sim.scheduler import Flow
 
 _STEPS_MAX = 20_000
+_STEPS_BETWEEN = 500  # what the machine does while the person types
 _REASONS = {
     "ENOENT": "No such file or directory",
     "EACCES": "Permission denied",
@@ -43,6 +44,7 @@ class Shell:
         if handler is None:
             known = " ".join(sorted(_COMMANDS))
             return b"", f"sh: {words[0]}: not found (this host knows: {known})\n".encode(), 127
+        self.machine.scheduler.run(_STEPS_BETWEEN)
         output, errors, status = handler(self, words[1:])
         return output.encode(), errors.encode(), status
 

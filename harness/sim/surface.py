@@ -33,10 +33,11 @@ class Surface:
 
     def primitive(self, process: Process, verb: str, args: Mapping[str, Any]) -> Flow:
         """Perform `verb` in `process`; gives the answer's fields. Raises SystemCallError or BusError."""
-        handler = _VERBS.get(verb)
-        if handler is None:
-            raise SystemCallError("EOPNOTSUPP")
-        return handler(self, process, args)
+        return _VERBS.get(verb, Surface._refuse)(self, process, args)
+
+    def _refuse(self, _process: Process, _args: Mapping[str, Any]) -> Flow:
+        yield "refuse"
+        raise SystemCallError("EOPNOTSUPP")
 
     def _open(self, process: Process, args: Mapping[str, Any]) -> Flow:
         path = str(args["path"])

@@ -58,7 +58,8 @@ class GuestDriver(FileOperations):
     def hcall(self, afu: DriverAfu, name: str, op: str, *args: int) -> Flow:
         """Perform one hcall to its end, with all the waiting that PHYP asks for; gives its Answer."""
         machine = self.machine
-        machine.trace("capi_hcall_entry", f"{name} unit=0x{afu.unit:x} op={op}")
+        if op != "READ_ERR_STATE":
+            machine.trace("capi_hcall_entry", f"{name} unit=0x{afu.unit:x} op={op}")
         waited_us = 0
         while True:
             yield "hcall"
