@@ -1,0 +1,51 @@
+# What is done with this project, by one word each. The environment is made from the lock when it is needed.
+
+PYTHON ?= python3
+BUDGET ?= 60s
+PLAN ?= testplans/nightly.toml
+PLANS_BUDGET ?= 20s
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.made-from-lock
+PURE := vocab wire events oracles sim plan report gen run
+
+.DELETE_ON_ERROR:
+.PHONY: help nightly test check bench environment clean
+
+help:
+	@echo "make nightly [BUDGET=60s]  perform $(PLAN) on simulated hosts, judge it, write the reports"
+	@echo "make test                  the harness's own tests, then the test plans on simulated hosts"
+	@echo "make check                 the fast loop: ruff, mypy, the pure tests"
+	@echo "make bench                 the benchmarks, each a ratio beside its limit"
+	@echo "make clean                 remove the environment and caches"
+
+nightly: environment
+	$(BIN)/harness run $(PLAN) --budget $(BUDGET)
+
+test: environment
+	$(BIN)/python -m pytest tests testplans -n 2 --dist worksteal --budget $(PLANS_BUDGET)
+
+check: environment
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy --strict harness
+	$(BIN)/python -m pytest -q -n 2 $(wildcard $(addprefix tests/,$(PURE))) $(wildcard tests/test_layers.py tests/test_registry.py)
+
+bench: environment
+	$(BIN)/python -m bench
+
+environment: $(STAMP)
+
+$(STAMP): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "This needs Python 3.11 or newer; $(PYTHON) is $$($(PYTHON) --version 2>&1)."; \
+	  echo "Name a newer one: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
+	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || { \
+	  echo "$(PYTHON) has no venv module. On Debian and Ubuntu: apt install python3-venv"; exit 1; }
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+clean:
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache

@@ -1,0 +1,76 @@
+"""Who can act on what: the lists of targets that several events offer, and the AFUs that a fault reaches."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from harness.events._beliefs import HEIR
+from harness.vocab.event import NEMESIS, Target
+from harness.vocab.sketch import ContextBelief, Sketch
+from harness.vocab.topology import Card, Topology
+
+
+def opened(sketch: Sketch) -> list[Target]:
+    """Contexts that can be attached, by their owners."""
+    return [(c.actor, c.fd) for c in sketch.contexts if c.belief is ContextBelief.OPENED]
+
+
+def started(sketch: Sketch) -> list[Target]:
+    """Contexts believed attached, by their owners."""
+    return [(c.actor, c.fd) for c in sketch.contexts if c.belief is ContextBelief.STARTED]
+
+
+def every_fd(sketch: Sketch) -> list[Target]:
+    """All open file descriptors, by their owners."""
+    return [(c.actor, c.fd) for c in sketch.contexts]
+
+
+def mapped(sketch: Sketch) -> list[Target]:
+    """Contexts with a mapping, by their owners and by children that were born with it."""
+    found = [(c.actor, c.fd) for c in sketch.contexts if c.is_mapped]
+    for name, fds in sketch.settings:
+        if name.startswith(HEIR) and name[len(HEIR) :] in sketch.actors:
+            found += [(name[len(HEIR) :], fd) for fd in fds.split()]
+    return found
+
+
+def actors_with(sketch: Sketch, subjects: Iterable[str]) -> list[Target]:
+    """Every living actor with every one of `subjects`."""
+    return [(actor, subject) for subject in subjects for actor in sketch.actors]
+
+
+def afus_of(topology: Topology) -> list[Target]:
+    """Every AFU, for the nemesis."""
+    return [(NEMESIS, afu.name) for card in topology.cards for afu in card.afus]
+
+
+def cards_of(topology: Topology) -> list[Target]:
+    """Every card, for the nemesis."""
+    return [(NEMESIS, card.name) for card in topology.cards]
+
+
+def card_afus(topology: Topology, card: str) -> frozenset[str]:
+    """Names of the AFUs of `card`."""
+    return frozenset(afu.name for afu in topology.card(card).afus)
+
+
+def sibling_afus(topology: Topology, afu: str) -> frozenset[str]:
+    """Names of all AFUs of the card that `afu` is on: it is the card that is reset."""
+    return card_afus(topology, topology.afu(afu).card)
+
+
+def eeh_pe_afus(topology: Topology, card: str) -> frozenset[str]:
+    """Names of the AFUs of all cards in the EEH PE of `card`."""
+    struck = topology.card(card)
+    same = [c for c in topology.cards if (c.phb, c.eeh_pe) == (struck.phb, struck.eeh_pe)]
+    return _afus(same)
+
+
+def phb_afus(topology: Topology, card: str) -> frozenset[str]:
+    """Names of the AFUs of all cards below the PHB of `card`."""
+    struck = topology.card(card)
+    return _afus([c for c in topology.cards if c.phb == struck.phb])
+
+
+def _afus(cards: Iterable[Card]) -> frozenset[str]:
+    return frozenset(afu.name for card in cards for afu in card.afus)

@@ -1,0 +1,39 @@
+"""CauseSliceError: a PSL slice error, which the driver acknowledges and logs without a recovery."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar, Self
+
+from harness.events._beliefs import map_of
+from harness.events._requests import store_command
+from harness.events._targets import mapped
+from harness.vocab.event import Chooser, Event, Target
+from harness.vocab.registers import Command
+from harness.vocab.request import Request
+from harness.vocab.sketch import Sketch
+from harness.vocab.topology import Topology
+
+
+@dataclass(frozen=True)
+class CauseSliceError(Event):
+    """Make the PSL raise a slice error through the context that is mapped as `map`."""
+
+    weight: ClassVar[int] = 6
+
+    map: str
+
+    @classmethod
+    def enabled(cls, sketch: Sketch, topology: Topology) -> Sequence[Target]:
+        """Whoever has a mapping."""
+        return mapped(sketch)
+
+    @classmethod
+    def draw(cls, target: Target, sketch: Sketch, topology: Topology, choose: Chooser) -> Self:
+        """Nothing is left to choose."""
+        return cls(map_of(target[1]))
+
+    def lower(self, topology: Topology) -> tuple[Request, ...]:
+        """One store of a command."""
+        return (store_command(self.map, Command.SLICE_ERROR),)

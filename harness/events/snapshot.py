@@ -1,0 +1,46 @@
+"""Snapshot: what the host holds now, to be compared with what it held before."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import ClassVar, Self
+
+from harness.events._requests import pci_path
+from harness.vocab.event import PROBE, Chooser, Event, Role, Target
+from harness.vocab.request import Request, Verb
+from harness.vocab.sketch import Sketch
+from harness.vocab.topology import Platform, Topology
+
+_PATHS: tuple[str, ...] = ("/proc/interrupts", "/proc/slabinfo", "/sys/module/cxl/refcnt")
+
+
+@dataclass(frozen=True)
+class Snapshot(Event):
+    """Read interrupts, slabs, the driver's use count and, on bare metal, the state of EEH."""
+
+    role: ClassVar[Role] = Role.CLOSING
+
+    @classmethod
+    def enabled(cls, sketch: Sketch, topology: Topology) -> Sequence[Target]:
+        """At any time."""
+        return ((PROBE, "host"),)
+
+    @classmethod
+    def draw(cls, target: Target, sketch: Sketch, topology: Topology, choose: Chooser) -> Self:
+        """Nothing is left to choose."""
+        return cls()
+
+    def lower(self, topology: Topology) -> tuple[Request, ...]:
+        """One read of each file, whatever became of the one before."""
+        return _reads(topology)
+
+
+@lru_cache(maxsize=16)
+def _reads(topology: Topology) -> tuple[Request, ...]:
+    paths = _PATHS
+    if topology.platform is Platform.POWERNV:
+        states = (pci_path(card, "eeh_pe_state") for card in topology.cards)
+        paths = (*_PATHS, "/proc/powerpc/eeh", *states)
+    return tuple(Request(Verb.READ_FILE, {"path": path}, is_always=True) for path in paths)

@@ -1,0 +1,48 @@
+"""UnbindDriver: an administrator takes the driver away from a card, and with it all its contexts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar, Self
+
+from harness.events._beliefs import GONE
+from harness.events._requests import CXL_PCI_DRIVER, write_file
+from harness.events._targets import card_afus, cards_of
+from harness.vocab.event import Chooser, Event, Role, Target
+from harness.vocab.request import Request
+from harness.vocab.sketch import Sketch
+from harness.vocab.topology import Platform, Topology
+
+
+@dataclass(frozen=True)
+class UnbindDriver(Event):
+    """Unbind the cxl driver from `card`."""
+
+    platforms: ClassVar[frozenset[Platform]] = frozenset({Platform.POWERNV})
+    role: ClassVar[Role] = Role.CONTROL
+    weight: ClassVar[int] = 2
+
+    card: str
+
+    @classmethod
+    def enabled(cls, sketch: Sketch, topology: Topology) -> Sequence[Target]:
+        """Cards that have their driver."""
+        return [target for target in cards_of(topology) if not sketch.setting(GONE + target[1])]
+
+    @classmethod
+    def draw(cls, target: Target, sketch: Sketch, topology: Topology, choose: Chooser) -> Self:
+        """Nothing is left to choose."""
+        return cls(target[1])
+
+    def lower(self, topology: Topology) -> tuple[Request, ...]:
+        """One write."""
+        return write_file(f"{CXL_PCI_DRIVER}/unbind", topology.card(self.card).bdf)
+
+    def advance(self, actor: str, sketch: Sketch) -> Sketch:
+        """The card has no driver."""
+        return sketch.with_setting(GONE + self.card, "1")
+
+    def disturbs(self, topology: Topology) -> frozenset[str]:
+        """All AFUs of the card."""
+        return card_afus(topology, self.card)

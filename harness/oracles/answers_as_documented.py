@@ -1,0 +1,69 @@
+"""Oracle: a call on a device node fails only with an errno that the driver's interface has for it.
+
+Judged are calls on descriptors of AFU nodes; a descriptor that its actor has not got open gives EBADF.
+Loads and stores fail with SIGBUS only. EINTR is for what was interrupted: a wait for an event, or between
+two tries.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from harness.oracles._context import contexts
+from harness.oracles._memo import ms
+from harness.vocab.history import History, Operation
+from harness.vocab.oracle import Oracle
+from harness.vocab.verdict import Finding
+
+NAME = "answers_as_documented"
+_NODES = "/dev/cxl/afu"
+_OPEN = frozenset({"ENODEV", "ENXIO", "ENOENT", "EIO", "ENOMEM", "ENOSPC"})
+_START_WORK = frozenset({"EFAULT", "EIO", "EINVAL", "ENOSPC", "ENOMEM", "EBUSY", "EPERM", "ENODEV"})
+_IOCTLS = {
+    "START_WORK": _START_WORK,
+    "GET_PROCESS_ELEMENT": frozenset({"EIO", "EFAULT"}),
+    "GET_AFU_ID": frozenset({"EIO", "EFAULT"}),
+}
+_OTHER_IOCTL = _START_WORK | {"ENOTTY"}
+_CALLS = {
+    "mmap": frozenset({"EIO", "EINVAL", "EBUSY", "ENOMEM"}),
+    "read": frozenset({"EIO", "EINVAL", "EAGAIN", "EINTR", "EFAULT"}),
+    "poll": frozenset({"EINTR"}),
+    "close": frozenset(),
+}
+_INTERRUPTED = "EINTR"
+
+
+def judge(history: History) -> Iterator[Finding]:
+    """Look at every call that failed: opens first, then what was done with each context."""
+    for operation in history.operations:
+        if operation.verb == "open" and operation.errno and operation.args["path"].startswith(_NODES):
+            yield from _check(operation, _OPEN)
+    for context in contexts(history).contexts:
+        for call in context.calls:
+            if call.errno:
+                yield from _check(call, _allowed(call))
+        for access in (*context.loads, *context.stores):
+            if access.errno and access.errno != _INTERRUPTED:
+                yield from _check(access, frozenset())
+
+
+def _allowed(call: Operation) -> frozenset[str]:
+    if call.verb == "ioctl":
+        return _IOCTLS.get(call.args["name"], _OTHER_IOCTL)
+    return _CALLS.get(call.verb, frozenset())
+
+
+def _check(call: Operation, allowed: frozenset[str]) -> Iterator[Finding]:
+    errno = call.errno
+    if errno in allowed or (errno == _INTERRUPTED and call.args.get("retry_ms")):
+        return
+    assert call.end is not None
+    what = call.args.get("name", call.verb)
+    names = ", ".join(sorted(allowed)) or "none"
+    message = f"{what} of {call.invoke.actor} failed with {errno} at {ms(call.ended_us)}; allowed: {names}"
+    kind = f"{what}-{errno}".lower().replace("_", "-")
+    yield Finding(NAME, kind, message, (call.invoke.seq, call.end.seq))
+
+
+ORACLE = Oracle(NAME, "Calls fail only as the driver's interface says", judge)

@@ -1,0 +1,64 @@
+"""Oracle: every call returns in time; above all a blocked read or poll does when its context is purged.
+
+Bounds: a read or a poll of a purged context 1 s after the purge; open, ioctl, mmap, munmap and close 65 s
+(an hcall may be long-busy for 60 s), more where the case itself makes hcalls busy, and beyond their own
+retries. In a history that the host played to its end no operation is without an answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from harness.oracles._context import Context, contexts
+from harness.oracles._disturbance import scripted_hcalls
+from harness.oracles._memo import SECOND_US, ms
+from harness.vocab.history import History, Kind
+from harness.vocab.oracle import Oracle
+from harness.vocab.verdict import Finding
+
+NAME = "blocked_calls_return"
+_WAKE_US = SECOND_US
+_HCALL_US = 60 * SECOND_US
+_CALL_US = _HCALL_US + 5 * SECOND_US
+_HCALLS_OF_A_CALL = 3
+_BOUNDED = frozenset({"open", "ioctl", "mmap", "munmap", "close"})
+
+
+def judge(history: History) -> Iterator[Finding]:
+    """Look at the length of every operation, then at the waiters of purged contexts."""
+    slack_us = _HCALLS_OF_A_CALL * _HCALL_US if scripted_hcalls(history) else 0
+    for operation in history.operations:
+        end, verb = operation.end, operation.verb
+        who = operation.invoke.actor
+        if end is None:
+            if history.is_complete:
+                message = f"{verb} of {who}, begun at {ms(operation.began_us)}, was never answered"
+                yield Finding(NAME, f"{verb}-unanswered", message, (operation.invoke.seq,))
+        elif verb in _BOUNDED:
+            took_us = end.time_us - operation.began_us
+            bound_us = _CALL_US + slack_us + 1000 * int(operation.args.get("retry_ms", 0))
+            if took_us > bound_us:
+                message = f"{verb} of {who} took {ms(took_us)}, {ms(bound_us)} are allowed"
+                yield Finding(NAME, f"{verb}-too-long", message, (operation.invoke.seq, end.seq))
+    for context in contexts(history).contexts:
+        if context.purge:
+            yield from _waiters(context, slack_us)
+
+
+def _waiters(context: Context, slack_us: int) -> Iterator[Finding]:
+    purge = context.purge
+    assert purge is not None
+    for call in context.calls:
+        if call.verb not in ("read", "poll") or call.end is None or call.end.kind is Kind.INFO:
+            continue
+        late_us = call.ended_us - max(purge.time_us, call.began_us)
+        if late_us > _WAKE_US + slack_us:
+            how = "had to be interrupted" if call.errno == "EINTR" else "returned"
+            message = (
+                f"{context.name} was purged at {ms(purge.time_us)}, and its {call.verb} of "
+                f"{ms(call.began_us)} {how} only at {ms(call.ended_us)}"
+            )
+            yield Finding(NAME, f"{call.verb}-not-woken", message, (call.invoke.seq, purge.seq, call.end.seq))
+
+
+ORACLE = Oracle(NAME, "Every call returns in time, and a purge wakes those who wait", judge)

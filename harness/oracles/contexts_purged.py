@@ -1,0 +1,88 @@
+"""Oracle: a recovery purges every active context, each exactly once.
+
+A context whose attach was under way before the AFU was reset (quiesced, where PHYP resets by itself) and
+succeeded has its cxl_detach by the time the recovery is over, unless its owner had begun to let go of it. After
+a permanent failure it has it soon.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from harness.oracles._context import Context, Tenancy, contexts
+from harness.oracles._episode import Episode, episodes
+from harness.oracles._memo import SECOND_US, end_us, has_whole_trace, ms
+from harness.vocab.history import History, Record
+from harness.vocab.oracle import Oracle
+from harness.vocab.phase import Phase
+from harness.vocab.verdict import Finding
+
+NAME = "contexts_purged"
+_SOON_US = 2 * SECOND_US
+_SOON_ON_HARDWARE_US = 60 * SECOND_US  # each process element command of a hung AFU may take its 5 s
+
+
+def judge(history: History) -> Iterator[Finding]:
+    """Count the detaches of each process element, then look for contexts that were missed."""
+    found = contexts(history)
+    for tenancy in found.tenancies:
+        if len(tenancy.detaches) > 1:
+            yield _twice(tenancy)
+    by_afu = episodes(history)
+    if not by_afu or not has_whole_trace(history):
+        return
+    for context in found.contexts:
+        if context.is_attached and context.tenancy and context.afu in by_afu:
+            yield from _missed(history, context, by_afu[context.afu])
+
+
+def _twice(tenancy: Tenancy) -> Finding:
+    first, second = tenancy.detaches[:2]
+    message = (
+        f"process element {tenancy.process_element} of {tenancy.afu} was purged at {ms(first.time_us)} "
+        f"and again at {ms(second.time_us)}"
+    )
+    return Finding(NAME, "purged-twice", message, (tenancy.attach.seq, first.seq, second.seq))
+
+
+def _missed(history: History, context: Context, found: Sequence[Episode]) -> Iterator[Finding]:
+    for episode in found:
+        if context.tenancy is None or context.tenancy.attach.time_us >= _closed_us(episode):
+            continue
+        if episode.failed:
+            end, by_us = episode.failed, episode.failed.time_us + _soon_us(history)
+        elif episode.recovered:
+            end, by_us = episode.recovered, episode.recovered.time_us
+        else:
+            continue
+        if by_us > end_us(history) or context.release_began_us <= by_us:
+            return
+        detach = context.detach
+        if detach is None or detach.time_us > by_us:
+            yield _finding(context, end, detach)
+        return
+
+
+def _closed_us(episode: Episode) -> int:
+    """A context attached before this is one that the episode must purge."""
+    for phase in (Phase.RESET, Phase.QUIESCE, Phase.DETECTED):
+        marks = episode.of(phase)
+        if marks:
+            return marks[-1].time_us
+    return 0
+
+
+def _soon_us(history: History) -> int:
+    return _SOON_US if "deterministic" in history.topology.features else _SOON_ON_HARDWARE_US
+
+
+def _finding(context: Context, end: Record, detach: Record | None) -> Finding:
+    assert context.attach is not None
+    outcome = "permanent failure" if end.phase is Phase.FAILED_PERMANENTLY else "recovery"
+    then = f"was purged only at {ms(detach.time_us)}" if detach else "was never purged"
+    message = f"{context.name} was attached before the {outcome} of {ms(end.time_us)} and {then}"
+    proof = [context.attach.invoke.seq, end.seq, *([detach.seq] if detach else [])]
+    return Finding(NAME, "late" if detach else "missed", message, tuple(proof))
+
+
+ORACLE = Oracle(NAME, "A recovery purges every active context, each exactly once", judge)

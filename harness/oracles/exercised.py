@@ -1,0 +1,89 @@
+"""Oracle: the run did what it set out to do. It never fails a run, it only refuses to call it evidence.
+
+Vacuous: nothing ran; the case means errors and none acted; errors should be recovered from and none was
+detected; or no context was attached when the first error acted. Indeterminate: the history was cut off, the
+case was not played as sent, or the host dropped trace events.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from harness.oracles._context import contexts
+from harness.oracles._memo import LOST_EVENTS
+from harness.vocab.event import Fate, Role
+from harness.vocab.history import History, Operation
+from harness.vocab.oracle import Oracle
+from harness.vocab.phase import Phase
+from harness.vocab.verdict import Cause, Finding, Verdict
+
+NAME = "exercised"
+_RECOVERED = (Phase.DETECTED, Phase.CONFIRMED, Phase.QUIESCE, Phase.FAILED_PERMANENTLY)
+
+
+def judge(history: History) -> Iterator[Finding]:
+    """Ask what kept the run from being evidence."""
+    yield from _indeterminate(history)
+    if not any(operation.is_ok for operation in history.operations):
+        yield _vacuous("nothing-ran", "no operation of the case succeeded")
+        return
+    errors = [intent for intent in history.intents if intent.role is Role.ERROR]
+    if not errors:
+        return
+    acted = [o for o in history.operations if o.intent.role is Role.ERROR and o.is_ok]
+    if not acted:
+        yield _vacuous("no-error-acted", f"the case means {len(errors)} errors, and none acted")
+        return
+    yield from _about_errors(history, acted)
+
+
+def _indeterminate(history: History) -> Iterator[Finding]:
+    last = history.records[-1:]
+    if not history.is_complete:
+        message = f"the history stops after {len(history.records)} records without an end"
+        yield _unknown("cut-off", message, Cause.INDETERMINATE, *(r.seq for r in last))
+    elif last[0].data.get("error"):
+        message = f"the host could not play the case: {last[0].data['error']}"
+        yield _unknown("not-played", message, Cause.INDETERMINATE, last[0].seq)
+    lost = history.trace(LOST_EVENTS)
+    if lost:
+        message = f"the host dropped trace events {len(lost)} times"
+        yield _unknown("trace-lost", message, Cause.INDETERMINATE, *(r.seq for r in lost))
+
+
+def _about_errors(history: History, acted: Sequence[Operation]) -> Iterator[Finding]:
+    is_seen = any(history.marked(phase) for phase in _RECOVERED)
+    has_harmless = any(o.intent.fate is Fate.HARMLESS for o in acted)
+    first = acted[0]
+    if not is_seen:
+        if not has_harmless:
+            message = f"{first.intent.event} acted, and no error was ever detected"
+            yield _vacuous("no-error-detected", message, first.invoke.seq)
+        return
+    if not has_harmless and not any(_was_in_use(history, operation) for operation in acted):
+        message = "no context was attached to the AFU when an error acted"
+        yield _vacuous("no-context-attached", message, first.invoke.seq)
+
+
+def _was_in_use(history: History, error: Operation) -> bool:
+    """Whether the error met a context that was attached, or that was just being attached."""
+    for context in contexts(history).contexts:
+        if context.afu not in error.intent.disturbs or context.release_began_us <= error.began_us:
+            continue
+        attach = context.attach
+        if attach is not None and attach.began_us <= error.ended_us:
+            return True
+        if any(c.verb == "ioctl" and c.began_us <= error.ended_us <= c.ended_us for c in context.calls):
+            return True
+    return False
+
+
+def _vacuous(kind: str, message: str, *records: int) -> Finding:
+    return _unknown(kind, message, Cause.VACUOUS, *records)
+
+
+def _unknown(kind: str, message: str, cause: Cause, *records: int) -> Finding:
+    return Finding(NAME, kind, message, records, Verdict.UNKNOWN, cause)
+
+
+ORACLE = Oracle(NAME, "The run did what it set out to do", judge)

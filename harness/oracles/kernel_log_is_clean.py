@@ -1,0 +1,129 @@
+"""Oracle: the kernel log tells of no crash, no warning, no lockup and no driver's alarm.
+
+One finding for each kind of line. Some warnings are what the driver must say when the case did something that
+it is not told of; they are excused in such a case only.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from harness.oracles._memo import ms
+from harness.vocab.history import History, Record
+from harness.vocab.oracle import Oracle
+from harness.vocab.verdict import Finding
+
+NAME = "kernel_log_is_clean"
+
+_CRASHES = (
+    "Oops",
+    "BUG:",
+    "kernel BUG",
+    "WARNING: CPU:",
+    "Unable to handle kernel",
+    "Kernel panic",
+    "soft lockup",
+    "hard LOCKUP",
+    "blocked for more than",
+    "self-detected stall",
+    "detected stalls on CPUs",
+    "rcu_sched kthread starved",
+    "refcount_t:",
+    "list_add corruption",
+    "list_del corruption",
+    "KASAN:",
+    "KFENCE:",
+    "scheduling while atomic",
+    "sleeping function called from invalid context",
+    "possible recursive locking",
+    "circular locking dependency",
+    "already-free IRQ",
+    "Machine check",
+)
+_ALARMS = (
+    "Unable to demultiplex CXL PSL IRQ for PE",
+    "Unable to get CXL IRQ Info",
+    "Unable to get IRQ info",
+    "Unhandled CXL PSL IRQ",
+    "Received AFU IRQ out of range",
+    "Received AFU IRQ for context with no IRQ bitmap",
+    "Adapter context unlocked with",
+    "psl_purge request while AFU not disabled",
+    "Refusing to enable afu while link down",
+    "Device link is down, refusing to attach process",
+    "Device link is down, refusing to activate",
+    "afu_read must be buggy",
+    "Default context started",
+    "Translation fault regs changed",
+    "Unexpected return code",
+    "WARNING: AFU control timed out",
+    "WARNING: PSL Purge timed out",
+    "WARNING: Process Element Command timed out",
+    "WARNING: CXL AFU SLBIA timed out",
+)
+_HANGS = frozenset({"HangAfu"})
+_BEHIND_BACK = frozenset({"ResetSilently", "OpenFlashNode", "RaiseTransientError", "AnswerHcall"})
+_FAR_AWAY = frozenset(
+    {"ResetCard", "FreezeEehPe", "FencePhb", "DropLink", "RaisePslError", "RecoverCapp", "ThawEehPe"}
+)
+
+# What a line may say in a case with one of these events. A dedicated context's fault registers are cleared by
+# any purge, and the kernel itself says that it is most likely harmless.
+_EXCUSED: dict[str, frozenset[str]] = {
+    "__detach_context": _BEHIND_BACK,
+    "Unexpected return code": frozenset({"AnswerHcall"}),
+    "Unable to get IRQ info": _BEHIND_BACK,
+    "Device link is down, refusing to attach process": _FAR_AWAY | _HANGS,
+    "Device link is down, refusing to activate": _FAR_AWAY | _HANGS,
+    "Refusing to enable afu while link down": _FAR_AWAY | _HANGS,
+    "WARNING: AFU control timed out": _FAR_AWAY | _HANGS,
+    "WARNING: PSL Purge timed out": _FAR_AWAY | _HANGS,
+    "WARNING: Process Element Command timed out": _FAR_AWAY | _HANGS,
+    "WARNING: CXL AFU SLBIA timed out": _FAR_AWAY | _HANGS,
+    "Adapter context unlocked with": frozenset({"ForceRecovery"}),
+}
+_TOLERATED_IN_DEDICATED_MODE = "Translation fault regs changed"
+_NUMBERS = re.compile(r"0x[0-9a-f]+|\b[0-9a-f]{8,}\b|\d+", re.IGNORECASE)
+_NOT_A_LETTER = re.compile(r"[^a-z]+")
+_SLUG_LENGTH = 60
+
+
+def judge(history: History) -> Iterator[Finding]:
+    """Search the whole log at once, and look at single lines only when there is something."""
+    log = history.log
+    if not log:
+        return
+    whole = "\n".join([record.data["text"] for record in log])
+    present = [text for text in (*_CRASHES, *_ALARMS) if text in whole]
+    if not present:
+        return
+    events = {intent.event for intent in history.intents}
+    seen: set[str] = set()
+    for record in log:
+        line = record.data["text"]
+        if any(text in line for text in present) and not _is_excused(history, line, events):
+            kind = _slug(line)
+            if kind not in seen:
+                seen.add(kind)
+                yield _finding(kind, record)
+
+
+def _is_excused(history: History, line: str, events: set[str]) -> bool:
+    if _TOLERATED_IN_DEDICATED_MODE in line and not all(afu.is_directed for afu in history.topology.afus):
+        return True
+    return any(text in line and events & excusing for text, excusing in _EXCUSED.items())
+
+
+def _slug(line: str) -> str:
+    """The words of a line without numbers and addresses: the same for the same complaint."""
+    words = _NOT_A_LETTER.sub("-", _NUMBERS.sub(" ", line).lower()).strip("-")
+    return words[:_SLUG_LENGTH].rstrip("-")
+
+
+def _finding(kind: str, record: Record) -> Finding:
+    message = f"the kernel said at {ms(record.time_us)}: {record.data['text']}"
+    return Finding(NAME, kind, message, (record.seq,))
+
+
+ORACLE = Oracle(NAME, "The kernel log tells of no crash, warning or lockup", judge)

@@ -1,0 +1,74 @@
+"""Oracle: no recovery starts before the device's state was read and found bad, and none without a reason.
+
+Confirmed is: on bare metal the state of the EEH PE was read as frozen (without the probe, the kernel says
+that it is), on PowerVM a state other than NORMAL was read. It must come after the last recovery and before
+the quiesce. What an administrator asks for (a reset, an unbind, a forced recovery) needs no confirmation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from harness.oracles._disturbance import Disturbance, disturbances
+from harness.oracles._episode import Episode, episodes
+from harness.oracles._memo import ms
+from harness.vocab.event import Fate, Role
+from harness.vocab.history import History, Record
+from harness.vocab.oracle import Oracle
+from harness.vocab.phase import Phase
+from harness.vocab.topology import Platform
+from harness.vocab.verdict import Finding
+
+NAME = "recovery_confirmed"
+_FORCE = "eeh_force_recover"
+
+
+def judge(history: History) -> Iterator[Finding]:
+    """Look at the first quiesce of every episode."""
+    confirming = _confirming(history)
+    for afu, found in episodes(history).items():
+        reach = disturbances(history).get(afu, ())
+        for episode in found:
+            quiesces = episode.of(Phase.QUIESCE)
+            if not quiesces:
+                continue
+            quiesce = quiesces[0]
+            if not any(_is_reason(item, quiesce) for item in reach):
+                message = f"{afu} was quiesced at {ms(quiesce.time_us)}, and nothing had happened to it"
+                yield Finding(NAME, "needless", message, (quiesce.seq,))
+            elif not _is_confirmed(episode, quiesce, confirming) and not any(
+                _is_asked_for(item, quiesce) for item in reach
+            ):
+                message = (
+                    f"{afu} was quiesced at {ms(quiesce.time_us)} before its state was read and found bad"
+                )
+                yield Finding(NAME, "unconfirmed", message, (quiesce.seq,))
+
+
+def _confirming(history: History) -> tuple[Phase, ...]:
+    if history.topology.platform is Platform.POWERVM:
+        return (Phase.DETECTED,)
+    if "kprobes" in history.topology.features:
+        return (Phase.CONFIRMED,)
+    return Phase.CONFIRMED, Phase.DETECTED
+
+
+def _is_confirmed(episode: Episode, quiesce: Record, confirming: tuple[Phase, ...]) -> bool:
+    return any(mark.time_us <= quiesce.time_us for mark in episode.of(*confirming))
+
+
+def _is_reason(item: Disturbance, quiesce: Record) -> bool:
+    is_harmless = item.role is Role.ERROR and item.fate is Fate.HARMLESS
+    return not is_harmless and item.began_us <= quiesce.time_us
+
+
+def _is_asked_for(item: Disturbance, quiesce: Record) -> bool:
+    """Whether an administrator's call is under way at the quiesce; a forced recovery goes on after it."""
+    if item.began_us > quiesce.time_us:
+        return False
+    if _FORCE in item.operation.args.get("path", ""):
+        return True
+    return item.role is not Role.ERROR and item.ended_us >= quiesce.time_us
+
+
+ORACLE = Oracle(NAME, "No recovery starts before the error was confirmed", judge)

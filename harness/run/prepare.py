@@ -1,0 +1,144 @@
+"""From what a user asks for to what a campaign is made of: plans, saved cases and host URLs, all checked.
+
+Nothing is performed here. Every mistake is a UsageError, and all mistakes of one kind are said together.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness import registry
+from harness.gen.cases import case_from_seed
+from harness.gen.rules import DrawRules
+from harness.hosts import urls
+from harness.plan import knownissues, testplan
+from harness.plan.budget import parse_budget
+from harness.plan.knownissues import NO_KNOWN_ISSUES, KnownIssues
+from harness.plan.mistakes import Known
+from harness.plan.testplan import Testplan
+from harness.run import store
+from harness.run.campaign import Setup
+from harness.run.lane import Orders
+from harness.run.tally import KeepRules
+from harness.vocab.case import Case
+from harness.vocab.errors import Problem, UsageError
+from harness.vocab.topology import Platform, Topology
+from harness.wire import casefile
+from harness.wire.casefile import SavedCase
+
+SEED_BITS = 48
+"""Seeds are drawn below 2 to this power, so that no reader of JSON loses a digit."""
+
+
+@dataclass(frozen=True)
+class ReadPlan:
+    """A plan with all that it refers to."""
+
+    path: Path
+    text: str
+    plan: Testplan
+    issues: KnownIssues
+    saved: tuple[Case, ...]
+
+
+def read_plan(path: Path) -> ReadPlan:
+    """Read a plan, its known issues and its saved cases. Raises UsageError."""
+    text = _read_text(path, "a test plan, such as testplans/nightly.toml")
+    plan = testplan.load(text, str(path), known())
+    issues = NO_KNOWN_ISSUES
+    if plan.gate.known_issues:
+        issues_path = _found(path, plan.gate.known_issues, "gate.known_issues")
+        issues = knownissues.load(_read_text(issues_path, "a list of known issues"), str(issues_path))
+    places = [_found(path, name, "cases.saved") for name in plan.cases.saved]
+    return ReadPlan(path, text, plan, issues, tuple(item.case for _, item in read_cases(places)))
+
+
+def known() -> Known:
+    """The names that exist here."""
+    return Known(
+        events={name: event.platforms for name, event in registry.events().items()},
+        oracles=tuple(registry.oracles()),
+        schemes={"sim": tuple(platform.value for platform in Platform), "ssh": ()},
+    )
+
+
+def read_cases(places: Iterable[Path]) -> tuple[tuple[Path, SavedCase], ...]:
+    """The saved cases in files and directories, each with its file. Raises UsageError with all problems."""
+    found: list[tuple[Path, SavedCase]] = []
+    problems: list[Problem] = []
+    for path in _case_files(places):
+        try:
+            found.append((path, casefile.load(store.case_text(path), registry.events(), str(path))))
+        except UsageError as error:
+            problems += error.problems
+    if problems:
+        raise UsageError(problems)
+    return tuple(found)
+
+
+def setup(read: ReadPlan, hosts: Sequence[str] = (), budget: str = "", seed: int | None = None) -> Setup:
+    """What a campaign of the plan is made of; `hosts`, `budget` and `seed` take the place of the plan's."""
+    plan = read.plan
+    chosen = tuple(hosts) or plan.hosts
+    urls.check(chosen, registry.mutants)
+    oracles = registry.oracles()
+    return Setup(
+        plan=plan.name,
+        title=plan.title,
+        budget=parse_budget(budget, "--budget") if budget else plan.budget,
+        openers=tuple((url, urls.opener(url)) for url in chosen),
+        orders=Orders(
+            seed=secrets.randbits(SEED_BITS) if seed is None else seed,
+            draw=_Draw(plan),
+            oracles=tuple(oracles[name] for name in plan.judge.select(oracles)),
+            saved=read.saved,
+        ),
+        keep=KeepRules(plan.keep.passing, plan.keep.failing),
+    )
+
+
+class _Draw:
+    """Draws the plan's cases from seeds."""
+
+    def __init__(self, plan: Testplan) -> None:
+        draw = plan.draw
+        self._rules = DrawRules(draw.steps, draw.errors, draw.overlap, draw.weights)
+        self._events = tuple(registry.events().values())
+
+    def __call__(self, seed: int, topology: Topology) -> Case:
+        return case_from_seed(seed, topology, self._rules, self._events)
+
+
+def _case_files(places: Iterable[Path]) -> Iterator[Path]:
+    for place in places:
+        if place.is_dir():
+            yield from sorted(place.rglob("*.json"))
+        else:
+            yield place
+
+
+def _found(plan_path: Path, name: str, where: str) -> Path:
+    """The file that a plan names: from the current directory, else from the nearest one above the plan."""
+    for base in (Path(), *plan_path.resolve().parents):
+        if (base / name).exists():
+            return base / name
+    raise UsageError(
+        Problem(
+            f"there is no {name}",
+            f"{plan_path}: {where}",
+            "a path from the current directory, or from a directory above the plan",
+        )
+    )
+
+
+def _read_text(path: Path, allowed: str) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except OSError as error:
+        problem = Problem(f"cannot be read: {error.strerror}", str(path), allowed, "see: harness list plans")
+        raise UsageError(problem) from error
+    except UnicodeDecodeError as error:
+        raise UsageError(Problem("this is not text in UTF-8", str(path), allowed)) from error

@@ -1,0 +1,31 @@
+"""The `examples` fixture: the events of one class that a sample of cases has."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from functools import cache
+
+import pytest
+
+from harness import registry
+from harness.events.pause import Pause
+from harness.events.probe_availability import ProbeAvailability
+from harness.gen.cases import case_from_seed
+from harness.gen.rules import DrawRules
+
+
+@pytest.fixture(scope="session")
+def examples():
+    return lambda topology, cls: _sample(topology).get(cls, ())
+
+
+@cache
+def _sample(topology):
+    events = tuple(registry.events().values())
+    found = defaultdict(dict)
+    for seed in range(600):
+        for step in case_from_seed(seed, topology, DrawRules(), events).steps:
+            found[type(step.event)][step.event] = None
+    assert Pause in found
+    assert ProbeAvailability in found
+    return {cls: tuple(of_cls) for cls, of_cls in found.items()}

@@ -1,0 +1,74 @@
+"""The judge: a verdict starts UNKNOWN, the worst wins, and an oracle that breaks says nothing of the host."""
+
+from __future__ import annotations
+
+import pytest
+
+from harness.hosts.inproc import InprocHost
+from harness.run.judge import FINDINGS_MAX, judge
+from harness.run.runner import Runner
+from harness.vocab.history import History
+from harness.vocab.oracle import Oracle
+from harness.vocab.verdict import Cause, Finding, Verdict
+from tests.run.cases import BAD_CASE, ELSEWHERE, GOOD_CASE, NO_BAD_VALUE, RAISES, UNDECIDED
+from tests.run.fake import FakeSimulated
+
+
+def history_of(case, mutant: str = "") -> History:
+    return Runner(lambda: InprocHost("inproc:", FakeSimulated(mutant=mutant))).perform(case).history
+
+
+def cut(history: History) -> History:
+    return History(history.case_id, history.topology, history.intents, history.records[:-1])
+
+
+@pytest.mark.parametrize(
+    ("oracles", "verdict", "cause"),
+    [
+        ([NO_BAD_VALUE], Verdict.PASS, None),
+        ([], Verdict.UNKNOWN, Cause.VACUOUS),
+        ([ELSEWHERE], Verdict.UNKNOWN, Cause.VACUOUS),
+        ([NO_BAD_VALUE, UNDECIDED], Verdict.UNKNOWN, Cause.VACUOUS),
+        ([NO_BAD_VALUE, RAISES], Verdict.UNKNOWN, Cause.ORACLE_ERROR),
+        ([UNDECIDED, RAISES], Verdict.UNKNOWN, Cause.ORACLE_ERROR),
+    ],
+)
+def test_a_good_history_is_worth_what_the_oracles_say(oracles, verdict, cause) -> None:
+    judgement = judge(history_of(GOOD_CASE), oracles)
+    assert (judgement.verdict, judgement.cause) == (verdict, cause)
+
+
+def test_fail_dominates_and_has_no_cause() -> None:
+    judgement = judge(history_of(BAD_CASE, "bad"), [RAISES, NO_BAD_VALUE, UNDECIDED])
+    assert judgement.verdict is Verdict.FAIL
+    assert judgement.cause is None
+    assert judgement.signatures == ("no_bad_value/bad-value",)
+
+
+def test_a_cut_off_history_is_never_a_pass() -> None:
+    judgement = judge(cut(history_of(GOOD_CASE)), [NO_BAD_VALUE])
+    assert (judgement.verdict, judgement.cause) == (Verdict.UNKNOWN, Cause.INDETERMINATE)
+
+
+def test_what_a_prefix_proves_stays_proven_after_lab_trouble() -> None:
+    assert judge(cut(history_of(BAD_CASE, "bad")), [NO_BAD_VALUE], "cable").verdict is Verdict.FAIL
+
+
+def test_lab_trouble_is_unknown_infra_and_told_in_bounded_words() -> None:
+    judgement = judge(history_of(GOOD_CASE), [NO_BAD_VALUE], "the cable " * 1000)
+    assert (judgement.verdict, judgement.cause) == (Verdict.UNKNOWN, Cause.INFRA)
+    assert len(judgement.findings[0].message) <= 400
+
+
+def test_an_oracle_that_raises_is_named_with_the_place() -> None:
+    (finding,) = judge(history_of(GOOD_CASE), [RAISES]).findings
+    assert finding.signature == "raises/raises-ZeroDivisionError"
+    assert "cases.py:" in finding.message
+    assert finding.verdict is Verdict.UNKNOWN
+
+
+def test_findings_of_one_oracle_are_bounded_and_the_rest_is_counted() -> None:
+    many = Oracle("many", "", lambda _: [Finding("many", "x", "again")] * (FINDINGS_MAX + 7))
+    findings = judge(history_of(GOOD_CASE), [many]).findings
+    assert len(findings) == FINDINGS_MAX + 1
+    assert "7 more" in findings[-1].message

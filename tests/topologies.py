@@ -1,0 +1,39 @@
+"""Two hosts to test with: one of each platform, two cards each, three AFUs."""
+
+from __future__ import annotations
+
+from harness.vocab.topology import Afu, Card, Mode, Platform, Topology
+
+_FEATURES = frozenset({"debugfs", "kprobes", "virtual-time", "deterministic"})
+
+
+def _directed(name: str, unit: int = 0) -> Afu:
+    return Afu(name, f"card{name[3]}", (Mode.DIRECTED,), contexts_max=4, irqs_min=1, irqs_max=8, unit=unit)
+
+
+POWERNV = Topology(
+    Platform.POWERNV,
+    "6.1.0",
+    (
+        Card("card0", (_directed("afu0.0"), _directed("afu0.1")), "0000:01:00.0", phb=0, eeh_pe=1),
+        Card(
+            "card1",
+            (Afu("afu1.0", "card1", (Mode.DEDICATED,), contexts_max=1, irqs_min=1, irqs_max=8),),
+            "0001:01:00.0",
+            phb=1,
+            eeh_pe=1,
+        ),
+    ),
+    features=_FEATURES | {"hardware-console"},
+)
+
+POWERVM = Topology(
+    Platform.POWERVM,
+    "6.1.0",
+    (
+        Card("card0", (_directed("afu0.0", 0x10), _directed("afu0.1", 0x11))),
+        Card("card1", (_directed("afu1.0", 0x20),)),
+    ),
+    poll_period_ms=3000,
+    features=_FEATURES | {"phyp-console"},
+)
