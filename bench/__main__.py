@@ -1,4 +1,4 @@
-"""Runs all benchmarks and prints the table: ``python -m bench [--quick]``. Ends with 1 when a limit is missed."""
+"""Runs all benchmarks and prints the table: ``python -m bench``. Ends with 1 when a limit is missed."""
 
 from __future__ import annotations
 

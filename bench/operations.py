@@ -39,9 +39,9 @@ def agent_against_commands(operations: int, commands: int, rounds: int) -> Figur
         def by_command() -> float:
             before = time.perf_counter()
             for _ in range(commands):
-                status, output, _ = host.run(f"cat {PATH}", 10)  # type: ignore[attr-defined]
-                if status != 0 or output != b"afu_directed\n":
-                    raise RuntimeError(f"cat gave {status} {output!r}")
+                outcome = host.run(f"cat {PATH}", 10)  # type: ignore[attr-defined]
+                if outcome.exit_status != 0 or outcome.stdout != b"afu_directed\n":
+                    raise RuntimeError(f"cat gave {outcome}")
             return commands / (time.perf_counter() - before)
 
         agent, command, ratio = in_turn(by_agent, by_command, rounds)

@@ -12,6 +12,7 @@ import json
 import os
 import signal
 import sys
+import traceback
 from collections.abc import Iterable
 from enum import StrEnum
 from pathlib import Path
@@ -272,7 +273,12 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     """The command ``harness``: ends the process with a documented exit code, and never with a traceback for a
     user's mistake or for trouble in the lab.
     """
-    sys.exit(_exit_code(arguments))
+    try:
+        code = _exit_code(arguments)
+    except Exception:  # noqa: BLE001 - a defect of the harness itself must not look like exit code 1, a bug found
+        traceback.print_exc()
+        code = ExitCode.INFRA
+    sys.exit(code)
 
 
 def _exit_code(arguments: list[str] | None) -> int:

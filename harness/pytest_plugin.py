@@ -270,7 +270,8 @@ def _case_items(config: pytest.Config) -> list[object]:
     plans = [prepare.read_plan(path) for path in _plan_files(config.rootpath)]
     hosts = _hosts(config) or DEFAULT_HOSTS
     items: list[object] = []
-    for path, saved in prepare.read_cases([config.rootpath / DEFAULT_CASES]):
+    directory = config.rootpath / DEFAULT_CASES
+    for path, saved in prepare.read_cases([directory] if directory.exists() else []):
         issues = [issue for read in plans if (issue := read.issues.match(saved.signature))]
         reason = issues[0].reason if issues else ""
         marks = [pytest.mark.capi_case]

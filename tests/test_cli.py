@@ -188,6 +188,17 @@ def test_a_plan_with_mistakes_lists_all_of_them(place, capsys) -> None:
     assert "pasing" in said
 
 
+def test_a_defect_of_the_harness_is_shown_and_does_not_look_like_a_bug_found(
+    place, monkeypatch, capsys
+) -> None:
+    def broken() -> None:
+        raise LookupError("a defect")
+
+    monkeypatch.setattr(registry, "oracles", broken)
+    assert harness("list", "oracles") == 3
+    assert "LookupError: a defect" in capsys.readouterr().err
+
+
 def test_json_is_all_that_is_printed_when_asked_for(place, capsys) -> None:
     assert harness("run", "plan.toml", "--json") == 0
     assert json.loads(capsys.readouterr().out)["exit_code"] == 0
@@ -240,7 +251,7 @@ def start(*arguments: str) -> subprocess.Popen[str]:
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["ctrl-c", "sigterm"])
 def test_an_interrupted_run_ends_in_seconds_with_reports(number, tmp_path) -> None:
     process = start("run", "testplans/nightly.toml", "--budget", "60s", "--out", str(tmp_path / "out"))
-    wait_for_runs(tmp_path / "out", 5)
+    wait_for_runs(process, tmp_path / "out", 5)
     process.send_signal(number)
     began = time.monotonic()
     out, err = process.communicate(timeout=30)
@@ -255,7 +266,7 @@ def test_an_interrupted_run_ends_in_seconds_with_reports(number, tmp_path) -> No
 
 def test_a_run_killed_at_any_moment_leaves_valid_prefixes_and_can_be_judged_and_gated(tmp_path) -> None:
     process = start("run", "testplans/nightly.toml", "--budget", "60s", "--out", str(tmp_path / "out"))
-    wait_for_runs(tmp_path / "out", 5)
+    wait_for_runs(process, tmp_path / "out", 5)
     process.kill()
     process.communicate()
     assert list((tmp_path / "out" / "inflight").iterdir())
@@ -270,16 +281,17 @@ def test_a_run_killed_at_any_moment_leaves_valid_prefixes_and_can_be_judged_and_
     assert gated.returncode in {1, 130}
 
 
-def wait_for_runs(directory: Path, count: int) -> None:
+def wait_for_runs(process: subprocess.Popen[str], directory: Path, count: int) -> None:
     end = time.monotonic() + 60
-    while time.monotonic() < end:
+    while time.monotonic() < end and process.poll() is None:
         try:
             if len((directory / "runs.jsonl").read_bytes().splitlines()) >= count:
                 return
         except OSError:
             pass
         time.sleep(0.05)
-    raise AssertionError("the campaign did not begin")
+    process.kill()
+    raise AssertionError(f"the campaign did not begin: {process.communicate()}")
 
 
 def test_a_served_host_prints_a_line_that_works_and_ends_on_ctrl_c() -> None:

@@ -36,6 +36,7 @@ from typing import Any, Callable, Dict, Iterable, Iterator, List, Optional, Set,
 PROTOCOL = 1
 LINE_LIMIT_BYTES = 64 << 20  # of a play line: a million steps
 REPLIES_LIMIT_BYTES = 8 << 20  # replies that wait for the client; beyond, nothing more is taken in
+LINES_AHEAD = 8  # play lines that may wait while a case is played
 FILE_LIMIT_BYTES = 64 << 10
 ATTRIBUTE_LIMIT_BYTES = 4096
 EVENT_BYTES = 4096  # a read of an AFU's events must have room for this much
@@ -43,7 +44,7 @@ CHUNK_BYTES = 64 << 10
 RUNS_LIMIT = 4000  # stretches of equal values that one load may answer with
 ACTORS_LIMIT = 128
 PROBLEMS_SHOWN = 10
-RETRY_EVERY_S = 0.25
+RETRY_FIRST_S, RETRY_MOST_S = 0.25, 4.0
 PULSE_S = 0.02  # an interruption is repeated, because a signal can come just before a call blocks
 FRESH_S = 0.1  # after a wait was interrupted: how long a new part may take before it is interrupted too
 INTERRUPT_BUDGET_S = 60.0  # uninterruptible hcalls take this long at most
@@ -354,9 +355,9 @@ class Worker:
             self.passed_fd = -1
         self.channel.sendall(data)
 
-    # An operation that may block is made between `_block` and `_unblock`; a signal then raises out of it. In
-    # the instant after the call has returned, a signal still can, and what the call gave is lost: the price
-    # of real blocking calls. Interruptions are rare and are recorded.
+    # An operation that may block is called through `_blocking`; a signal then raises out of it. In the very
+    # instant after the call has returned, a signal still can, and what the call gave is lost: the price of
+    # real blocking calls. Interruptions are rare, and the history shows them.
 
     def _on_signal(self, number: int, frame: Any) -> None:
         if self.is_blocking:
@@ -385,16 +386,18 @@ class Worker:
         """Call until it succeeds, fails otherwise than allowed, or the time is over; and how often it was."""
         deadline = time.monotonic() + args.get("retry_ms", 0) / 1000
         retry_on = args.get("retry_on", ())
+        pause = RETRY_FIRST_S
         tries = 0
         while True:
             tries += 1
             try:
                 return self._blocking(call), tries
             except OSError as error:
-                is_last = time.monotonic() + RETRY_EVERY_S > deadline
+                is_last = time.monotonic() + pause > deadline
                 if is_last or errno_name(error.errno or 0) not in retry_on:
                     raise
-            self._blocking(time.sleep, RETRY_EVERY_S)
+            self._blocking(time.sleep, pause)
+            pause = min(2 * pause, RETRY_MOST_S)
 
     def _fd(self, args: Args) -> int:
         try:
@@ -824,7 +827,7 @@ class Tracer:
 
 
 def append(path: str, text: str) -> None:
-    """Write a line to an existing file without cutting off what it has. Raises OSError."""
+    """Write a line to an existing file, keeping what it has. Raises OSError."""
     fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
     try:
         os.write(fd, text.encode() + b"\n")
@@ -930,7 +933,7 @@ class Client:
         self._flush()
         is_behind = len(self._replies) > REPLIES_LIMIT_BYTES
         readable = [] if is_behind else list(fds)
-        if not self._lines:
+        if len(self._lines) < LINES_AHEAD:  # its leaving must be seen, too
             readable.append(0)
         ready, _, _ = select.select(readable, [1] if self._replies else [], [], timeout_s)
         if 0 in ready:
@@ -983,10 +986,6 @@ class Trigger:
             if self.missing <= 0:
                 self.release_at = now + self.after_s
 
-    def next_at(self) -> float:
-        """When there is something to do about it."""
-        return self.expires_at if self.release_at is None else self.release_at
-
 
 class Step:
     """A step on its way through a lane: the parts that are left, and what holds it back."""
@@ -1025,10 +1024,6 @@ class Lane:
         """Whether nothing is under way or waits."""
         return self.current is None and not any(step.parts for step in self.steps)
 
-    def waiting(self) -> List[Step]:
-        """The steps that a trigger still holds back."""
-        return [step for step in self.steps if step.trigger is not None]
-
     def signal(self, number: int) -> None:
         """Send a signal to the worker."""
         with contextlib.suppress(ProcessLookupError):
@@ -1060,6 +1055,7 @@ class Player:
         self.to_dispatch = collections.deque(steps)
         self.children = {p["args"]["child"] for s in steps for p in s.parts if p["do"] == "fork"}
         self.lanes = {}  # type: Dict[str, Lane]
+        self.armed = []  # type: List[Tuple[Step, Trigger, Lane]]  # what triggers still hold back
         self.kills = []  # type: List[Tuple[Lane, Lane]]  # who kills, and whom
         self.interrupted = []  # type: List[str]
         self.performed = 0
@@ -1106,14 +1102,14 @@ class Player:
             while self.to_dispatch and not self._is_held_back():
                 step = self.to_dispatch.popleft()
                 self.journal.note(step.number, (part["do"] for part in step.parts))
+                lane = self.lanes[step.who]
+                lane.steps.append(step)
                 if step.when:
                     step.trigger = Trigger(step.when, time.monotonic())
-                self.lanes[step.who].steps.append(step)
-                self._advance(self.lanes[step.who])
-            if (
-                not any(self._advance(lane) for lane in list(self.lanes.values()))
-                and not self._look_at_barrier()
-            ):
+                    self.armed.append((step, step.trigger, lane))
+                self._advance(lane)
+            has_moved = any(self._advance(lane) for lane in list(self.lanes.values()))
+            if not has_moved and not self._look_at_barrier():
                 return
 
     def _is_held_back(self) -> bool:
@@ -1133,7 +1129,7 @@ class Player:
         if step.trigger is not None:
             if step.trigger.release_at is None or time.monotonic() < step.trigger.release_at:
                 return False
-            step.trigger = None
+            self._disarm(step)
         if not step.parts:
             lane.steps.popleft()
             return True
@@ -1142,11 +1138,23 @@ class Player:
             self._start(lane, step, part)
         return True
 
-    def _is_expected(self, child: str) -> bool:
-        """Whether a fork that will bear this actor has been dispatched and is not yet answered."""
-        forks = [part for lane in self.lanes.values() for step in lane.steps for part in step.parts]
-        forks += [lane.current[1] for lane in self.lanes.values() if lane.current]
-        return any(part["do"] == "fork" and part["args"]["child"] == child for part in forks)
+    def _disarm(self, step: Step) -> None:
+        step.trigger = None
+        self.armed = [item for item in self.armed if item[0] is not step]
+
+    def _is_expected(self, child: str, asking: Tuple[str, ...] = ()) -> bool:
+        """Whether a fork that will bear this actor has been dispatched and is not yet answered.
+
+        Those who fork may have to be born themselves; `asking` are those whose own birth depends on `child`.
+        """
+        for lane in self.lanes.values():
+            parts = [part for step in lane.steps for part in step.parts]
+            parts += [lane.current[1]] if lane.current else []
+            if any(part["do"] == "fork" and part["args"]["child"] == child for part in parts):
+                is_unborn = not lane.pids and not lane.is_dead and lane.name not in (*asking, child)
+                if lane.is_alive or (is_unborn and self._is_expected(lane.name, (*asking, child))):
+                    return True
+        return False
 
     def _start(self, lane: Lane, step: Step, part: Json) -> None:
         lane.current = (step, part)
@@ -1249,6 +1257,7 @@ class Player:
             for part in step.parts:
                 self._reply("info", part, "got", {"reason": "actor-gone"})
         lane.steps.clear()
+        self.armed = [item for item in self.armed if item[2] is not lane]
 
     def _bury_all(self) -> List[str]:
         """Kill all actors; return those that would not die in time."""
@@ -1289,15 +1298,13 @@ class Player:
     def _wake_at(self) -> Optional[float]:
         """When something is to be done although nothing happens."""
         times = []  # type: List[float]
-        for lane in self.lanes.values():
-            if lane.is_dying:
-                times.append(time.monotonic() + BURIAL_POLL_S)
-            for step in lane.waiting():
-                assert step.trigger is not None
-                if step.trigger.release_at is None:
-                    times.append(step.trigger.expires_at)
-                elif lane.is_alive and lane.current is None and step is lane.steps[0]:
-                    times.append(step.trigger.release_at)
+        if any(lane.is_dying for lane in self.lanes.values()):
+            times.append(time.monotonic() + BURIAL_POLL_S)
+        for step, trigger, lane in self.armed:
+            if trigger.release_at is None:
+                times.append(trigger.expires_at)
+            elif lane.is_alive and lane.current is None and step is lane.steps[0]:
+                times.append(trigger.release_at)
         barrier = self._barrier()
         if barrier is not None:
             times.append(max(barrier[1], self.pulse_at))
@@ -1315,21 +1322,18 @@ class Player:
                         continue
                 record = {"is": source.name, "t": int((at - self.origin) * 1e6), "raw": line}
                 self.client.say(compact(record))
-                for lane in self.lanes.values():
-                    for step in lane.steps:
-                        if step.trigger is not None:
-                            step.trigger.look(source.name, line, now)
+                for _, trigger, _ in self.armed:
+                    trigger.look(source.name, line, now)
 
     def _expire(self, now: float) -> None:
-        for lane in self.lanes.values():
-            for step in lane.waiting():
-                assert step.trigger is not None
-                if step.trigger.release_at is None and step.trigger.expires_at <= now:
-                    self._give_up(lane, step)
+        for step, trigger, lane in list(self.armed):
+            if trigger.release_at is None and trigger.expires_at <= now:
+                self._give_up(lane, step)
 
     def _give_up(self, lane: Lane, step: Step) -> None:
         self._reply("info", step.parts[0], "got", {"reason": "not-triggered"})
         lane.steps.remove(step)
+        self._disarm(step)
 
     # The harness's own wait and sleep
 
@@ -1350,8 +1354,9 @@ class Player:
         if part["do"] == "sleep":
             return now >= ends_at and self._answer(self.lanes["harness"], "ok", {})
         wanted = part["args"]["actors"]
-        names = [name for name in self.lanes if name != "harness" and (wanted == "all" or name in wanted)]
-        pending = [name for name in names if not self.lanes[name].is_idle]
+        names = list(self.lanes) if wanted == "all" else [wanted] if isinstance(wanted, str) else wanted
+        lanes = [self.lanes[name] for name in names if name != "harness" and name in self.lanes]
+        pending = [lane.name for lane in lanes if not lane.is_idle]
         if not pending:
             return self._answer(self.lanes["harness"], "ok", {"interrupted": self.interrupted})
         if now >= ends_at + (INTERRUPT_BUDGET_S if part["args"].get("interrupt") else 0):
@@ -1369,7 +1374,7 @@ class Player:
         has_given_up = False
         for name in names:
             lane = self.lanes[name]
-            for step in lane.waiting():
+            for step in [step for step, _, owner in self.armed if owner is lane]:
                 self._give_up(lane, step)
                 has_given_up = True
             if lane.current is None or lane.current[1]["do"] == "kill" or not lane.is_alive:

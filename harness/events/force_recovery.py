@@ -23,7 +23,7 @@ class ForceRecovery(Event):
     # A recovery without an error: it may be seen, and nothing has to be detected first.
     fate: ClassVar[Fate] = Fate.HIDDEN
     needs: ClassVar[frozenset[str]] = frozenset({"debugfs"})
-    weight: ClassVar[int] = 4
+    weight: ClassVar[int] = 8
 
     card: str
 

@@ -21,7 +21,7 @@ class OpenFlashNode(Event):
     role: ClassVar[Role] = Role.CONTROL
     # A silent reset by hand: nobody is told, and it may stay unnoticed.
     fate: ClassVar[Fate] = Fate.HIDDEN
-    weight: ClassVar[int] = 4
+    weight: ClassVar[int] = 5
 
     card: str
 

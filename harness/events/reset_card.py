@@ -21,7 +21,7 @@ class ResetCard(Event):
     role: ClassVar[Role] = Role.CONTROL
     # On bare metal EEH may notice the reset and recover; on PowerVM the driver does it all by itself.
     fate: ClassVar[Fate] = Fate.HIDDEN
-    weight: ClassVar[int] = 5
+    weight: ClassVar[int] = 8
 
     card: str
     forced: bool

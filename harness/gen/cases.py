@@ -10,8 +10,10 @@ The rules of the walk:
    phase of the recovery from the one before.
 4. Steps near an error may wait for a phase of recovery. A step that waits holds the lane of its actor, so one
    actor with a context never waits before an error has been sent: somebody has to notice it.
-5. An injection that waits for an access mostly gets one, from a lane that nothing holds.
-6. A case ends with the steps of `closing`.
+5. Before an error somebody may get ready to attach in the middle of the recovery to come; and at the moment
+   of a reset that an administrator asks for, somebody may be attaching.
+6. An injection that waits for an access mostly gets one, from a lane that nothing holds.
+7. A case ends with the steps of `closing`.
 """
 
 from __future__ import annotations
@@ -35,8 +37,8 @@ from harness.gen.closing import BASELINE, closing
 from harness.gen.deck import KPROBES, Deck, deck
 from harness.gen.rules import DrawRules
 from harness.vocab.case import NOW, Case, Step, When
-from harness.vocab.event import HARNESS, NEMESIS, RESERVED_ACTORS, Chooser, Event, Target
-from harness.vocab.sketch import Sketch
+from harness.vocab.event import HARNESS, NEMESIS, RESERVED_ACTORS, Chooser, Event, Fate, Target
+from harness.vocab.sketch import ContextBelief, Sketch
 from harness.vocab.topology import Topology
 
 _CONTEXTS_MAX = 3
@@ -49,7 +51,7 @@ _SET_UP = frozenset({Open, Attach})
 _ACCESSES: dict[str, type[Event]] = {"load": Load, "store": Store, "dma": TouchMemory}
 _PROMPT = (Await, Fork)
 """Events that never wait for a phase or a moment: waiting is what they are, or what others do for them."""
-_TRIPS = (When(after_ms=1), When(after_ms=2), When(after_ms=5))
+_MOMENTS = (When(after_ms=1), When(after_ms=2), When(after_ms=5))
 
 
 def draw_case(
@@ -88,6 +90,7 @@ class _Walk:
         self._rules = rules
         self._deck = cards
         self._held: set[str] = set()
+        self._is_set_up_allowed = _SET_UP.issubset(cards.free.events)
         self._steady = ""
         self._is_error_under_way = False
         self._is_error_near = False
@@ -99,12 +102,13 @@ class _Walk:
             for card in self._topology.cards:
                 if choose.chance(50):
                     self._add(NEMESIS, SetPerstPolicy(card.name, same_image=True))
-        if not _SET_UP.issubset(self._deck.free.events):
+        if not self._is_set_up_allowed:
             return
-        for _ in range(choose.integer(1, _CONTEXTS_MAX)):
-            if targets := Open.enabled(self.sketch, self._topology):
+        for index in range(_CONTEXTS_MAX):
+            targets = Open.enabled(self.sketch, self._topology)
+            if targets and (index == 0 or choose.chance(55)):
                 self._add_context(choose.pick(targets))
-        if choose.chance(70):
+        if choose.chance(80):
             self._add(HARNESS, Await(ALL, _SETUP_TIMEOUT_MS, interrupt=False))
 
     def go(self) -> None:
@@ -119,7 +123,7 @@ class _Walk:
             for _ in range(places.count(slot)):
                 self._add_error()
             self._is_error_near = slot in near
-            if not self._fill(self._deck.idle if may_stay_empty else 0):
+            if not self._fill(self._deck.idle if may_stay_empty > 0 else 0):
                 may_stay_empty -= 1
 
     def _fill(self, idle: int) -> bool:
@@ -130,15 +134,31 @@ class _Walk:
         cls, targets = drawn
         if cls is Await and self._held and not self._is_error_under_way:
             return False  # what holds the lanes waits for an error that is still to come
-        self._perform(cls, self._choose.pick(targets))
+        target = self._choose.pick(targets)
+        if cls.fate is Fate.HARMLESS:
+            self._perform(cls, target)
+        else:
+            self._reset(cls, target)
         return True
 
+    def _reset(self, cls: type[Event], target: Target) -> None:
+        """A reset or recovery on demand: nothing is broken, so an attach at that very moment may succeed."""
+        is_meeting = self._choose.chance(self._rules.overlap_percent)
+        moment = self._choose.pick(_MOMENTS) if is_meeting else None
+        if moment and (newcomers := self._newcomers()):
+            self._add_context(self._choose.pick(newcomers), NOW, moment)
+        self._perform(cls, target, moment)
+
     def _add_error(self) -> None:
+        if not any(c.belief is ContextBelief.STARTED for c in self.sketch.contexts):
+            self._renew_context()
+        if self._choose.chance(self._rules.overlap_percent):
+            self._intrude()
         drawn = self._deck.errors.draw(self._choose, self.sketch, self._topology)
         if drawn is None:
             return
         cls, targets = drawn
-        if not self._choose.chance(20):
+        if not self._choose.chance(10):
             targets = self._in_use(targets) or targets
         event = self._perform(cls, self._choose.pick(targets))
         self.sketch = changed(self.sketch, self.sketch.contexts, errors=1)
@@ -146,9 +166,32 @@ class _Walk:
         if type(event) is FreezeEehPe and self._choose.chance(85):
             self._trip(event)
 
+    def _renew_context(self) -> None:
+        """A new context for the next error to hit, after all are gone."""
+        if newcomers := self._newcomers():
+            actor, afu = self._choose.pick(newcomers)
+            self._add_context((actor, afu))
+            self._add(HARNESS, Await(actor, _SETUP_TIMEOUT_MS, interrupt=False))
+
+    def _newcomers(self) -> list[Target]:
+        """Who can have a new context now, and where: actors whose lanes nothing holds."""
+        if not self._is_set_up_allowed:
+            return []
+        return [t for t in Open.enabled(self.sketch, self._topology) if t[0] not in self._held]
+
+    def _intrude(self) -> None:
+        """An attach in the middle of the recovery to come: all of it, or all but an early open."""
+        newcomers = [target for target in self._newcomers() if target[0] != self._steady]
+        if not (newcomers and self._deck.triggers):
+            return
+        target = self._choose.pick(self._in_use(newcomers) or newcomers)
+        when = self._choose.pick(self._deck.triggers)
+        is_open_early = self._choose.chance(50)
+        self._add_context(target, NOW if is_open_early else when, when if is_open_early else NOW)
+
     def _in_use(self, targets: Sequence[Target]) -> list[Target]:
-        """Those of `targets` that are AFUs or cards with a context."""
-        used = {c.afu for c in self.sketch.contexts}
+        """Those of `targets` that are AFUs or cards with an attached context."""
+        used = {c.afu for c in self.sketch.contexts if c.belief is ContextBelief.STARTED}
         used |= {self._topology.afu(name).card for name in used}
         return [target for target in targets if target[1] in used]
 
@@ -165,20 +208,21 @@ class _Walk:
         if targets and cls in self._deck.free.events:
             target = self._choose.pick(targets)
             event = cls.draw(target, self.sketch, self._topology, self._choose)
-            self._add(target[0], event, self._choose.pick(_TRIPS))
+            self._add(target[0], event, self._choose.pick(_MOMENTS))
 
-    def _add_context(self, target: Target) -> None:
+    def _add_context(self, target: Target, open_when: When = NOW, attach_when: When = NOW) -> None:
+        """Open, attach and map: a context of actor and AFU `target`."""
         opened = Open.draw(target, self.sketch, self._topology, self._choose)
-        self._add(target[0], opened)
-        held = (target[0], opened.fd)
-        self._add(target[0], Attach.draw(held, self.sketch, self._topology, self._choose))
+        self._add(target[0], opened, open_when)
+        mine = (target[0], opened.fd)
+        self._add(target[0], Attach.draw(mine, self.sketch, self._topology, self._choose), attach_when)
         if opened.afu in self._deck.mappable:
-            self._add(target[0], Map.draw(held, self.sketch, self._topology, self._choose))
+            self._add(target[0], Map.draw(mine, self.sketch, self._topology, self._choose))
         self._steady = self._steady or target[0]
 
-    def _perform(self, cls: type[Event], target: Target) -> Event:
+    def _perform(self, cls: type[Event], target: Target, when: When | None = None) -> Event:
         event = cls.draw(target, self.sketch, self._topology, self._choose)
-        self._add(target[0], event, NOW if cls in _PROMPT else self._when(target[0]))
+        self._add(target[0], event, when or (NOW if cls in _PROMPT else self._when(target[0])))
         return event
 
     def _add(self, actor: str, event: Event, when: When = NOW) -> None:

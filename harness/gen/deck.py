@@ -50,8 +50,11 @@ class Table(NamedTuple):
 
     @classmethod
     def of(cls, weighed: Iterable[tuple[type[Event], int]]) -> Table:
-        """The table of the classes whose weight is not 0."""
-        drawable = [(event, weight) for event, weight in weighed if weight]
+        """The classes whose weight is not 0, the heaviest first: choices shrink towards what is common."""
+        drawable = sorted(
+            ((event, weight) for event, weight in weighed if weight),
+            key=lambda pair: (-pair[1], pair[0].__name__),
+        )
         return cls(tuple(event for event, _ in drawable), tuple(accumulate(weight for _, weight in drawable)))
 
     def draw(
@@ -73,6 +76,7 @@ class Table(NamedTuple):
             index = bisect_right(self.ends, ticket)
             if targets := self.events[index].enabled(sketch, topology):
                 return self.events[index], targets
+            idle = 0
         for event in self.events[index + 1 :] + self.events[:index]:
             if targets := event.enabled(sketch, topology):
                 return event, targets
@@ -83,8 +87,8 @@ class Deck(NamedTuple):
     """The tables of one host and one set of rules.
 
     `idle` is the weight of doing nothing in a free slot. `triggers` wait for a phase, and each stands
-    there as often as its weight says; `delays` wait for a moment only. `probed_phases`
-    are those that only dynamic probes show, `mappable` the AFUs that contexts may map.
+    there as often as its weight says; `delays` wait for a moment only. `probed_phases` are those that only
+    dynamic probes show, `mappable` the AFUs that contexts may map.
     """
 
     free: Table

@@ -12,10 +12,11 @@ from harness.vocab.errors import Problem, UsageError
 class DrawRules:
     """Bounds and weights for drawing.
 
-    `steps` bounds the free steps of a case: those between its set-up and its end, without errors and waits.
-    `errors` bounds the ERROR events. `overlap_percent` of the steps wait for a phase of recovery or for a
-    moment. `weights` overrides the weight of events by class name; 0 leaves an event out. Raises UsageError
-    with all problems.
+    `steps` bounds the free steps of a case: those between its set-up and its end that are no errors. (A wait
+    that would be in vain is left out even when that makes too few, and what is set up for an error or a reset
+    to hit comes on top.) `errors` bounds the ERROR events.
+    `overlap_percent` of the steps wait for a phase of recovery or for a moment. `weights` overrides the
+    weights of events by class name; 0 leaves an event out. Raises UsageError with all problems.
     """
 
     steps: tuple[int, int] = (4, 24)

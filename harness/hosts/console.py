@@ -20,9 +20,6 @@ import pexpect
 from harness.hosts.lines import LINE_LIMIT_BYTES
 from harness.vocab.errors import InfraError
 
-TEXT_LIMIT_BYTES = 8 << 20
-"""How much is kept unread at most; beyond, the oldest lines are dropped."""
-
 _CHUNK_BYTES = 64 << 10
 # Control sequences of terminals: CSI … letter, OSC … BEL or ST, and two-byte escapes.
 _ANSI = re.compile(rb"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\-_])")
@@ -37,16 +34,17 @@ def clean(data: bytes) -> str:
 
 
 class Console:
-    """A console, reached by a command such as ``ipmitool … sol activate`` or ``virsh console``."""
+    """A console, reached by a command such as ``ipmitool … sol activate`` or ``virsh console``.
+
+    Only what is asked for is read: between two calls the terminal holds a little, and then the command waits.
+    """
 
     def __init__(self, command: Sequence[str], timeout_s: float = 10.0) -> None:
         self._name = command[0]
         self._timeout_s = timeout_s
         self._rest = b""
         self._lines: deque[str] = deque()
-        self._kept_bytes = 0
         self._is_over = False
-        self.dropped = 0  # lines
         try:
             self._child: pexpect.spawn[bytes] = pexpect.spawn(
                 command[0], list(command[1:]), timeout=timeout_s, echo=False
@@ -71,9 +69,7 @@ class Console:
         deadline = time.monotonic() + for_s
         while True:
             while self._lines:
-                line = self._lines.popleft()
-                self._kept_bytes -= len(line)
-                yield line
+                yield self._lines.popleft()
             left_s = deadline - time.monotonic()
             if left_s <= 0 or self._is_over:
                 return
@@ -111,7 +107,6 @@ class Console:
             if marker:
                 if after:
                     self._lines.appendleft(after)
-                    self._kept_bytes += len(after)
                 return [*answer, before] if before else answer
             answer.append(line)
         raise InfraError(f"{self._name}: {command!r} was not answered within {timeout_s:g} s")
@@ -135,11 +130,4 @@ class Console:
         if len(self._rest) > LINE_LIMIT_BYTES:  # no newline for so long: cut it here
             whole.append(self._rest)
             self._rest = b""
-        self._keep([clean(line) for line in whole])
-
-    def _keep(self, lines: list[str]) -> None:
-        self._lines += lines
-        self._kept_bytes += sum(map(len, lines))
-        while self._kept_bytes > TEXT_LIMIT_BYTES:
-            self._kept_bytes -= len(self._lines.popleft())
-            self.dropped += 1
+        self._lines += [clean(line) for line in whole]

@@ -20,7 +20,7 @@ class Simulated(Protocol):
         ...
 
     def play(self, line: bytes) -> Iterator[bytes]:
-        """The reply lines of one case, on a machine fresh from power-on; several may come joined by newlines."""
+        """The reply lines of one case, on a fresh machine; several may come joined by newlines."""
         ...
 
 

@@ -238,14 +238,15 @@ class SshAgentHost:
         view = memoryview(data)
         progress = time.monotonic()
         while view:
+            # The other side may be unable to read because we do not: take in what it has sent.
+            while self._channel.recv_ready():
+                self._receive(0.0)
             self._channel.settimeout(_SLICE_S)
             try:
                 sent = self._channel.send(bytes(view[:_CHUNK_BYTES]))
             except TimeoutError:
-                # The other side may be unable to read because we do not: take in what it has sent.
                 if time.monotonic() - progress > self._timeout_s:
                     raise InfraError(self._explained("the agent has stopped reading")) from None
-                self._receive(0.0)
                 continue
             except (paramiko.SSHException, OSError, EOFError) as error:
                 raise InfraError(self._explained(f"sending failed: {error}")) from error
@@ -326,7 +327,10 @@ def _load_known_host(client: paramiko.SSHClient, login: Login) -> None:
     line = login.known_host.strip()
     if line.startswith(("ssh-", "ecdsa-")):
         line = f"{login.known_name} {line}"
-    entry = paramiko.hostkeys.HostKeyEntry.from_line(line)
+    try:
+        entry = paramiko.hostkeys.HostKeyEntry.from_line(line)
+    except (paramiko.SSHException, ValueError):
+        entry = None
     if entry is None or entry.key is None:
         raise InfraError(f"{login}: the known host key is not a line of a known_hosts file: {line[:80]!r}")
     client.get_host_keys().add(login.known_name, entry.key.get_name(), entry.key)

@@ -105,7 +105,7 @@ class Contexts(NamedTuple):
     @property
     def attached(self) -> list[Context]:
         """The contexts that surely were attached."""
-        return [c for c in self.contexts if c.attach is not None and c.attach.is_ok]
+        return [context for context in self.contexts if context.is_attached]
 
 
 @once
@@ -240,6 +240,9 @@ class _Reader:
 
     def release_leftovers(self, history: History) -> None:
         """Note that who was never seen to let go may have: an actor that is lost, and all at the end."""
+        held = [context for context in self.contexts if context.holders]
+        if not held:
+            return
         lost = {
             record.actor
             for record in history.records
@@ -250,11 +253,10 @@ class _Reader:
             if operation.end is not None:
                 last_us[operation.invoke.actor] = operation.ended_us
         over_us = max(last_us.values(), default=0)
-        for context in self.contexts:
-            if context.holders:
-                actors = {actor for actor, _ in context.holders}
-                times = [last_us.get(a, 0) for a in actors] if actors <= lost else [over_us]
-                context.release_began_us = max(times)
+        for context in held:
+            actors = {actor for actor, _ in context.holders}
+            times = [last_us.get(a, 0) for a in actors] if actors <= lost else [over_us]
+            context.release_began_us = max(times)
 
     def _call(self, operation: Operation) -> Context | None:
         context = self._table.get((operation.invoke.actor, operation.args["fd"]))

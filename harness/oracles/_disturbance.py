@@ -18,6 +18,7 @@ from harness.vocab.topology import Platform
 _NOT_PERFORMED = frozenset({"not-triggered", "actor-gone"})
 _UNSUPPORTED = "EOPNOTSUPP"
 _ANSWER = "phyp_answer"
+_UNBINDS = ("/unbind", "/remove")
 _PASSING_US = 2 * SECOND_US  # a silent reset is over by then
 _NOTICED = (Phase.DETECTED, Phase.RESET, Phase.RECOVERED)
 
@@ -109,13 +110,23 @@ def meddling_us(history: History, afu: str, since_us: int, until_us: int) -> int
     )
 
 
+def was_unbound(history: History, afu: str, since_us: int, until_us: int) -> bool:
+    """Whether an administrator may have taken the driver away from `afu` within the interval."""
+    return any(
+        item.began_us <= until_us
+        and item.ended_us >= since_us
+        and item.operation.args.get("path", "").endswith(_UNBINDS)
+        for item in disturbances(history).get(afu, ())
+    )
+
+
 def is_unbound(history: History, afu: str, at_us: int) -> bool:
     """Whether an administrator may have taken the driver away from `afu` and not given it back by `at_us`."""
     bound = True
     for item in disturbances(history).get(afu, ()):
         path = item.operation.args.get("path", "")
         if item.began_us <= at_us and item.operation.verb == "write_file":
-            if path.endswith(("/unbind", "/remove")):
+            if path.endswith(_UNBINDS):
                 bound = False
             elif path.endswith(("/bind", "/rescan")):
                 bound = item.has_acted and item.ended_us <= at_us

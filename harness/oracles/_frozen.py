@@ -15,10 +15,9 @@ from harness.oracles._episode import episodes
 from harness.vocab.event import Fate, Role
 from harness.vocab.history import History
 from harness.vocab.phase import Phase
-from harness.vocab.registers import ALL_ONES_32, ALL_ONES_64, Register
+from harness.vocab.registers import Register, all_ones
 from harness.vocab.topology import Card
 
-_ALL_ONES = {4: ALL_ONES_32, 8: ALL_ONES_64}
 _NO_RECOVERY = "eeh_disable_recovery"
 
 
@@ -72,7 +71,7 @@ def _is_seen(history: History, card: Card, since_us: int, until_us: int) -> bool
             if load.args["offset"] in (Register.ALL_ONES, Register.ALL_ONES + 4):
                 continue
             if since_us < load.began_us and load.ended_us < until_us:
-                ones = _ALL_ONES[load.args["width"]]
+                ones = all_ones(load.args["width"])
                 is_purged = context.detach is not None and context.detach.time_us <= load.ended_us
                 if not is_purged and any(run[0] == ones for run in load.answer.get("runs", ())):
                     return True

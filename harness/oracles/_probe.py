@@ -35,7 +35,9 @@ def is_refused_by_phyp(history: History, probe: Operation) -> bool:
     The driver looks at the state before it asks PHYP to detach a process element, and must leave it to PHYP
     when that look fails; a later attach then finds no room.
     """
-    return probe.errno == "EBUSY" and any(o.args["with"].get("rc", 0) < 0 for o in scripted_hcalls(history))
+    return probe.errno == "EBUSY" and any(
+        o.args.get("with", {}).get("rc", 0) < 0 for o in scripted_hcalls(history)
+    )
 
 
 def is_held_by_others(history: History, afu: str, probe: Operation) -> bool:

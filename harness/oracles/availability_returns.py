@@ -13,10 +13,10 @@ from collections.abc import Iterator
 from harness.oracles._context import contexts
 from harness.oracles._disturbance import (
     disturbances,
-    is_unbound,
     may_be_struck,
     meddling_us,
     scripted_hcalls,
+    was_unbound,
 )
 from harness.oracles._episode import Episode, episodes
 from harness.oracles._memo import SECOND_US, end_us, ms
@@ -112,7 +112,7 @@ def _wrong_values(history: History) -> Iterator[Finding]:
 
 def _endless(history: History, episode: Episode) -> Iterator[Finding]:
     quiesces = episode.of(Phase.QUIESCE)
-    if not quiesces or is_unbound(history, episode.afu, episode.ended_us):
+    if not quiesces or was_unbound(history, episode.afu, episode.began_us, episode.ended_us):
         return
     last_us = quiesces[-1].time_us  # a nested error begins it again
     until_us = min(episode.ended_us, end_us(history))

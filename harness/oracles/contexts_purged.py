@@ -1,8 +1,12 @@
 """Oracle: a recovery purges every active context, each exactly once.
 
 A context whose attach was under way before the AFU was reset (quiesced, where PHYP resets by itself) and
-succeeded has its cxl_detach by the time the recovery is over, unless its owner had begun to let go of it. After
-a permanent failure it has it soon.
+succeeded has its cxl_detach by the time the recovery is over, unless its owner had begun to let go of it.
+After a permanent failure it has it soon.
+
+An error that ends by itself is one too, as far as the driver saw it. On a real host PHYP decides whether
+process elements survive it, and Linux leaves their contexts alone; this is judged on a deterministic host
+only.
 """
 
 from __future__ import annotations
@@ -12,6 +16,7 @@ from collections.abc import Iterator, Sequence
 from harness.oracles._context import Context, Tenancy, contexts
 from harness.oracles._episode import Episode, episodes
 from harness.oracles._memo import SECOND_US, end_us, has_whole_trace, ms
+from harness.oracles._poll import samples
 from harness.vocab.history import History, Record
 from harness.vocab.oracle import Oracle
 from harness.vocab.phase import Phase
@@ -19,6 +24,7 @@ from harness.vocab.verdict import Finding
 
 NAME = "contexts_purged"
 _SOON_US = 2 * SECOND_US
+_CONFIRMED_US = SECOND_US
 _SOON_ON_HARDWARE_US = 60 * SECOND_US  # each process element command of a hung AFU may take its 5 s
 
 
@@ -31,9 +37,12 @@ def judge(history: History) -> Iterator[Finding]:
     by_afu = episodes(history)
     if not by_afu or not has_whole_trace(history):
         return
+    is_exact = "deterministic" in history.topology.features
     for context in found.contexts:
         if context.is_attached and context.tenancy and context.afu in by_afu:
             yield from _missed(history, context, by_afu[context.afu])
+            if is_exact:
+                yield from _left_behind(history, context)
 
 
 def _twice(tenancy: Tenancy) -> Finding:
@@ -61,6 +70,35 @@ def _missed(history: History, context: Context, found: Sequence[Episode]) -> Ite
         if detach is None or detach.time_us > by_us:
             yield _finding(context, end, detach)
         return
+
+
+def _left_behind(history: History, context: Context) -> Iterator[Finding]:
+    """Whether the check saw the AFU in trouble, then well again, and the context was not purged between.
+
+    Trouble that was over before it could be confirmed is none.
+    """
+    attach, detach = context.attach, context.detach
+    assert attach is not None
+    trouble: Record | None = None
+    for sample in samples(history).get(context.afu, ()):
+        if sample.phase is Phase.DETECTED:
+            if trouble is None and attach.ended_us < sample.time_us:
+                trouble = sample
+        elif trouble and sample.time_us - trouble.time_us < _CONFIRMED_US:
+            trouble = None
+        elif trouble and sample.data.get("rc") == 0:
+            is_purged = detach is not None and detach.time_us <= sample.time_us
+            if context.release_began_us > sample.time_us and not is_purged:
+                yield _survivor(context, trouble, sample)
+            return
+
+
+def _survivor(context: Context, trouble: Record, sample: Record) -> Finding:
+    message = (
+        f"the error of {context.afu}, seen at {ms(trouble.time_us)}, was over by {ms(sample.time_us)}, "
+        f"and {context.name} was not purged"
+    )
+    return Finding(NAME, "left-behind", message, (trouble.seq, sample.seq))
 
 
 def _closed_us(episode: Episode) -> int:

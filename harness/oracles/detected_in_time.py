@@ -20,6 +20,7 @@ from harness.oracles._disturbance import (
     is_unbound,
     meddling_us,
     scripted_hcalls,
+    was_unbound,
 )
 from harness.oracles._episode import episodes
 from harness.oracles._frozen import undetected_freeze
@@ -58,7 +59,7 @@ def _bound_us(history: History) -> int:
     period_us = 1000 * history.topology.poll_period_ms
     bound_us = period_us + _SLACK_US
     for operation in scripted_hcalls(history):
-        args = operation.args["with"]
+        args = operation.args.get("with", {})
         wait_us = 10 * SECOND_US if args.get("rc", 0) >= _LONG_BUSY_RC else SECOND_US
         bound_us += int(args.get("times", 1)) * max(period_us, wait_us)
     return bound_us
@@ -121,20 +122,13 @@ def _gaps(history: History, afu: str) -> Iterator[Finding]:
         slack_us = _RECOVERY_US if is_busy else 0
         if to_us - from_us <= bound_us + slack_us + meddling_us(history, afu, from_us, to_us):
             continue
-        if has_failed_permanently(history, afu, to_us) or _was_unbound(history, afu, to_us):
+        if has_failed_permanently(history, afu, to_us) or was_unbound(history, afu, 0, to_us):
             return
         message = (
             f"the periodic check of {afu} paused from {ms(from_us)} to {ms(to_us)}, "
             f"at most {ms(bound_us)} are allowed"
         )
         yield Finding(NAME, "check-paused", message, (from_seq, to_seq))
-
-
-def _was_unbound(history: History, afu: str, by_us: int) -> bool:
-    return any(
-        item.began_us <= by_us and item.operation.args.get("path", "").endswith(("/unbind", "/remove"))
-        for item in disturbances(history).get(afu, ())
-    )
 
 
 def _undetected_by_poke(history: History) -> Iterator[Finding]:

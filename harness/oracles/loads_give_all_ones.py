@@ -2,7 +2,8 @@
 
 Rules, for loads through a context's mappings of registers that cannot hold all Fs on a healthy device:
 1. Before anything can have disturbed the AFU, a load gives a valid value, and WED gives what was attached.
-2. All Fs or SIGBUS without anything that can have disturbed the AFU is wrong.
+2. All Fs or SIGBUS without anything that can have disturbed the AFU is wrong; and so it is in a context that
+   was attached after a recovery, when nothing can have disturbed the AFU since.
 3. After all Fs there is no valid value in the same context, and after a purge there is none either. An
    administrator, or an error that stays hidden, can bring a device back below a context that was not purged.
 4. A purged context gives all Fs with ERR_FF and never SIGBUS; without it, SIGBUS is followed by SIGBUS only.
@@ -15,15 +16,16 @@ from typing import NamedTuple
 
 from harness.oracles._context import Context, contexts
 from harness.oracles._death import dead_from_us
-from harness.oracles._disturbance import first_us, has_meddled
+from harness.oracles._disturbance import disturbances, first_us, has_meddled
+from harness.oracles._episode import episodes
 from harness.oracles._memo import ms
+from harness.vocab.event import Role
 from harness.vocab.history import FOREVER_US, History, Operation, Record
 from harness.vocab.oracle import Oracle
-from harness.vocab.registers import ALL_ONES_32, ALL_ONES_64, Register
+from harness.vocab.registers import Register, all_ones
 from harness.vocab.verdict import Finding
 
 NAME = "loads_give_all_ones"
-_ALL_ONES = {4: ALL_ONES_32, 8: ALL_ONES_64}
 _SIGBUS = "SIGBUS"
 _UNJUDGED = frozenset(range(Register.ALL_ONES, Register.ALL_ONES + 8)) | frozenset(
     range(Register.COMMAND, Register.COMMAND + 8)
@@ -50,18 +52,35 @@ def judge(history: History) -> Iterator[Finding]:
 def _judge_context(history: History, context: Context) -> Iterator[Finding]:
     seen = [_reduce(load) for load in context.loads if load.end and load.args["offset"] not in _UNJUDGED]
     disturbed_us = first_us(history, context.afu)
+    is_after_all = disturbed_us < FOREVER_US and _is_after_all(history, context)
     size = history.topology.afu(context.afu).mmio_bytes
     for item in seen:
         load = item.load
-        if load.ended_us < disturbed_us and load.args["offset"] + load.args["width"] <= size:
+        is_calm = load.ended_us < disturbed_us or is_after_all
+        if is_calm and load.args["offset"] + load.args["width"] <= size:
             yield from _while_healthy(context, item)
     if disturbed_us < FOREVER_US:
         yield from _order(history, context, seen)
         yield from _after_death(history, context, seen)
 
 
+def _is_after_all(history: History, context: Context) -> bool:
+    """Whether the context was attached after a recovery behind all that the case did to its AFU.
+
+    What is written to an injector may wait for an access even then.
+    """
+    last = episodes(history).get(context.afu, ())[-1:]
+    if not last or last[0].recovered is None or last[0].failed or not context.is_attached:
+        return False
+    over_us = last[0].recovered.time_us
+    return context.opened.began_us > over_us and all(
+        item.ended_us < over_us and (item.role is not Role.ERROR or item.is_immediate)
+        for item in disturbances(history).get(context.afu, ())
+    )
+
+
 def _reduce(load: Operation) -> _Seen:
-    ones = _ALL_ONES[load.args["width"]]
+    ones = all_ones(load.args["width"])
     is_valid = is_ones = is_back = False
     for run in load.answer.get("runs", ()):
         if run[0] == ones:

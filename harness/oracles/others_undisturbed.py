@@ -13,11 +13,10 @@ from harness.oracles._memo import ms
 from harness.vocab.history import History, Operation, Record
 from harness.vocab.oracle import Oracle
 from harness.vocab.phase import Phase
-from harness.vocab.registers import ALL_ONES_32, ALL_ONES_64, Register
+from harness.vocab.registers import Register, all_ones
 from harness.vocab.verdict import Finding
 
 NAME = "others_undisturbed"
-_ALL_ONES = {4: ALL_ONES_32, 8: ALL_ONES_64}
 _UNJUDGED = frozenset(range(Register.COMMAND, Register.ALL_ONES + 8))
 _GONE = frozenset({"EIO", "ENODEV", "ENOENT", "ENXIO"})
 
@@ -57,9 +56,7 @@ def _context(history: History, context: Context) -> Iterator[Finding]:
         offset, width = load.args["offset"], load.args["width"]
         if offset in _UNJUDGED or load.end is None or offset + width > size:
             continue
-        if load.answer.get("signal") or any(
-            run[0] == _ALL_ONES[width] for run in load.answer.get("runs", ())
-        ):
+        if load.answer.get("signal") or any(run[0] == all_ones(width) for run in load.answer.get("runs", ())):
             yield _finding("load-fails", f"a load through {context.name} gave all Fs or SIGBUS", load)
     for call in context.calls:
         if call.errno == "EIO" and not _is_refusable(context, call):

@@ -14,11 +14,10 @@ from harness.oracles._memo import ms
 from harness.vocab.history import History, Record
 from harness.vocab.oracle import Oracle
 from harness.vocab.phase import Phase
-from harness.vocab.registers import ALL_ONES_32, ALL_ONES_64, Register
+from harness.vocab.registers import Register, all_ones
 from harness.vocab.verdict import Finding
 
 NAME = "permanent_failure_is_final"
-_ALL_ONES = {4: ALL_ONES_32, 8: ALL_ONES_64}
 _UNDEFINED = (Register.COMMAND, Register.COMMAND + 4)
 
 
@@ -54,7 +53,7 @@ def _used(history: History, afu: str, failed: Record) -> Iterator[Finding]:
             if has_meddled(history, afu, failed.time_us, call.ended_us):
                 break
             if call.verb == "load":
-                ones = _ALL_ONES[call.args["width"]]
+                ones = all_ones(call.args["width"])
                 kind, did = "valid-load", "a load gave a valid value"
                 if not any(run[0] != ones for run in call.answer.get("runs", ())):
                     continue

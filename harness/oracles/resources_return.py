@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from harness.oracles._context import contexts
 from harness.oracles._disturbance import disturbances, may_be_struck
 from harness.oracles._memo import end_us, ms
-from harness.oracles._probe import is_given_up, is_held_by_others, probing_from_us
+from harness.oracles._probe import is_given_up, is_held_by_others, is_refused_by_phyp, probing_from_us
 from harness.vocab.history import History, Operation
 from harness.vocab.oracle import Oracle
 from harness.vocab.procfs import interrupts, is_eeh_pe_ok, slabs
@@ -22,6 +22,7 @@ NAME = "resources_return"
 _INTERRUPTS = "/proc/interrupts"
 _SLABS = "/proc/slabinfo"
 _USE_COUNT = "/sys/module/cxl/refcnt"
+_FULL = ("ENOSPC", "EBUSY")  # no slot is free; PHYP has no room for a process element
 
 
 def judge(history: History) -> Iterator[Finding]:
@@ -32,7 +33,7 @@ def judge(history: History) -> Iterator[Finding]:
         event = operation.intent.event
         if event == "Snapshot" and operation.verb == "read_file" and operation.is_ok:
             readings.setdefault(operation.args["path"], []).append(operation)
-        elif event == "ProbeCapacity" and operation.errno == "ENOSPC":
+        elif event == "ProbeCapacity" and operation.errno in _FULL:
             full.setdefault(operation.invoke.step, operation)
     if _is_held(history, readings):
         readings = {}
@@ -108,7 +109,7 @@ def _capacity(history: History, operation: Operation) -> Iterator[Finding]:
     afu = next((afu for afu in history.topology.afus if afu.name == name), None)
     if afu is None or _is_excused(history, afu.name, operation) or _has_new_mode(history, afu.name):
         return
-    if is_held_by_others(history, afu.name, operation):
+    if is_held_by_others(history, afu.name, operation) or is_refused_by_phyp(history, operation):
         return
     attached = sum(
         o.is_ok and o.verb == "ioctl" and o.invoke.step == operation.invoke.step for o in history.operations

@@ -17,6 +17,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from importlib import metadata
 from types import FrameType
 from typing import Protocol
@@ -184,6 +185,7 @@ def share(cases: int | None, lanes: int, index: int) -> int | None:
     return None if cases is None else cases // lanes + (index < cases % lanes)
 
 
+@cache
 def versions() -> dict[str, str]:
     """The versions of what decides a campaign on this side."""
     return {"harness": metadata.version("capi-recovery-harness"), "python": platform.python_version()}

@@ -33,8 +33,9 @@ MINIMISE_EXECUTIONS = 300
 MINIMISE_S = 15.0
 """Most executions and most seconds for making one case smaller."""
 
-_RECENT_MAX = 4096
+_RECENT_MAX = 4096  # drawn cases that are remembered, so as not to perform one again soon
 _REPEATS_MAX = 1000  # so many drawn cases in a row that were just performed: there is nothing new to draw
+_REFUSED_MAX = 1000  # so many cases in a row that the host cannot or must not perform: there is no use
 _GRACE_S = 20.0  # how long bugs found near the end of the budget may still be minimised
 
 
@@ -80,6 +81,7 @@ class Lane:
         self._cases_left = cases_max
         self._stop = stop
         self._reopens_left = REOPENS_MAX
+        self._refused = 0  # cases in a row that the host cannot or must not perform
         self._entries: deque[Entry] = deque()
         self._new: deque[tuple[Finding, Case]] = deque()
         self._runner: Runner | None = None
@@ -103,7 +105,10 @@ class Lane:
             self._runner.close()
 
     def _perform_all(self, runner: Runner) -> None:
-        source = self._cases(runner.topology)
+        if not runner.drawable.cards:
+            self._give_up(f"{self.url}: no card may be disturbed: see allow_destructive in the inventory")
+            return
+        source = self._cases(runner.topology, runner.drawable)
         is_drained = False
         while True:
             while not is_drained and runner.has_room and not self._new:
@@ -132,7 +137,9 @@ class Lane:
             runner.begin(case, self._tally.next_number(), seed, self._record)
         except UsageError as error:
             self._tally.trouble(f"{self.url}: case {case.id} ({case.origin}) cannot be performed: {error}")
-            return True
+            self._refused += 1
+            return self._refused < _REFUSED_MAX
+        self._refused = 0
         if self._cases_left is not None:
             self._cases_left -= 1
         return True
@@ -142,7 +149,7 @@ class Lane:
         self._entries.append(entry)
         return entry
 
-    def _cases(self, topology: Topology) -> Iterator[tuple[int, Case]]:
+    def _cases(self, topology: Topology, drawable: Topology) -> Iterator[tuple[int, Case]]:
         """Seed and case: the saved ones that this host can perform, then drawn ones without end."""
         for case in self._orders.saved:
             if is_for(case, topology):
@@ -153,7 +160,7 @@ class Lane:
         while repeats < _REPEATS_MAX:
             number += 1
             seed = case_seed(self._orders.seed, self.url, self._ordinal, number)
-            case = self._orders.draw(seed, topology)
+            case = self._orders.draw(seed, drawable)
             if case.id in known:
                 repeats += 1
                 continue
@@ -242,7 +249,7 @@ class Lane:
             if limit.is_over or self._stop.is_set():
                 raise _EnoughError
             performance = runner.perform(candidate)
-            if performance.trouble:
+            if runner.is_lost:
                 raise _EnoughError
             is_shown = finding.signature in judge(performance.history, oracles).signatures
             if is_shown:

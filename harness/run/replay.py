@@ -86,8 +86,8 @@ def _perform(runner: Runner, replayed: Replayed, times: int, oracles: Sequence[O
         replayed.judgements.append(judge(performance.history, oracles, performance.trouble))
         if performance.digest:
             replayed.digests.add(performance.digest)
-        if performance.trouble:
-            replayed.trouble = performance.trouble
+        replayed.trouble = replayed.trouble or performance.trouble
+        if runner.is_lost:
             return
 
 

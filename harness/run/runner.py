@@ -7,6 +7,7 @@ The rules:
 2. Histories come in the order in which their cases were begun.
 3. A host has a deadline for each case; one that says too much, or what the protocol does not allow, is lost.
 4. A lost host stays lost until `reopen`.
+5. A case that disturbs a card of a lab host which must not be disturbed is refused, and nothing is sent.
 """
 
 from __future__ import annotations
@@ -19,10 +20,11 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple, Protocol
 
 from harness.hosts.host import Host
+from harness.hosts.lab import LabHost, refusals
 from harness.run.deadline import Deadline
 from harness.vocab.case import Case
-from harness.vocab.errors import InfraError, ProtocolError
-from harness.vocab.history import History
+from harness.vocab.errors import InfraError, ProtocolError, UsageError
+from harness.vocab.history import History, Intent
 from harness.vocab.topology import Topology
 from harness.wire import casefile, histfile, lines, sysfs
 
@@ -92,6 +94,20 @@ class Runner:
         self._is_virtual = "virtual-time" in self.topology.features
 
     @property
+    def drawable(self) -> Topology:
+        """The topology to draw cases for: what may be disturbed of the host."""
+        if not isinstance(self.host, LabHost):
+            return self.topology
+        allowed = self.host.allowed
+        return replace(self.topology, cards=tuple(c for c in self.topology.cards if c.name in allowed))
+
+    def _refuse(self, intents: Sequence[Intent]) -> None:
+        if isinstance(self.host, LabHost):
+            disturbed = {afu for intent in intents for afu in intent.disturbs}
+            if problems := refusals(self.topology, disturbed, self.host.allowed):
+                raise UsageError(problems)
+
+    @property
     def url(self) -> str:
         """The host's URL."""
         return self.host.url
@@ -121,11 +137,13 @@ class Runner:
         """Send `case`. `number` and `seed` are given back with its Performance.
 
         `record` is asked for a Recording, with the number, the case's text and the header of its history,
-        before anything is sent. A host that is lost meanwhile shows when the case is collected.
+        before anything is sent. A host that is lost meanwhile shows when the case is collected. Raises
+        UsageError for a case that this host cannot or must not perform.
         """
         self._sent += 1
         play = lines.encode_play(case, self.topology, f"{self._run_prefix}-{self._sent}")
         intents = lines.intents(case, self.topology)
+        self._refuse(intents)
         history = History(case.id, self.topology, intents)
         recording = None
         if record:

@@ -11,6 +11,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from enum import Enum
+from functools import cache
 from typing import Any, ClassVar, Protocol, Self, TypeVar
 
 from harness.vocab.request import Request
@@ -103,4 +104,9 @@ class Event(ABC):
     @property
     def details(self) -> dict[str, Any]:
         """The fields as plain values, in order."""
-        return {item.name: getattr(self, item.name) for item in fields(self)}
+        return {name: getattr(self, name) for name in _field_names(type(self))}
+
+
+@cache
+def _field_names(event: type[Event]) -> tuple[str, ...]:
+    return tuple(item.name for item in fields(event))

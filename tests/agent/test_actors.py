@@ -160,6 +160,27 @@ def test_parts_for_a_child_that_is_never_born_are_given_up(agent: AgentProcess) 
     assert answers(replies, waiting) == [gone]
 
 
+def test_actors_that_would_bear_each_other_are_never_born(agent: AgentProcess) -> None:
+    steps = Steps()
+    one = steps.add("a1", ("fork", {"child": "a2"}))
+    two = steps.add("a2", ("fork", {"child": "a1"}))
+    own = steps.add("a3", ("fork", {"child": "a3"}))
+    replies = agent.play(steps)
+    assert [answers(replies, step) for step in (one, two, own)] == [[("info", {"reason": "actor-gone"})]] * 3
+
+
+def test_a_chain_of_children_is_born_one_after_the_other(agent: AgentProcess) -> None:
+    steps = Steps()
+    first = steps.add("a0", ("sleep", {"ms": 50}), ("fork", {"child": "a1"}))
+    last = steps.add("a2", ("sleep", {"ms": 0}))
+    middle = steps.add("a1", ("fork", {"child": "a2"}))
+    late = steps.add("a2", ("sleep", {"ms": 0}))
+    replies = agent.play(steps)
+    assert kinds(replies, first) == ["ok", "ok"]
+    assert kinds(replies, last) == ["info"]  # nobody was to bear it when it was its turn
+    assert kinds(replies, middle) == kinds(replies, late) == ["ok"]
+
+
 def test_two_children_cannot_have_one_name(agent: AgentProcess) -> None:
     steps = Steps()
     step = steps.add("a0", ("fork", {"child": "a1"}), ("fork", {"child": "a1"}))

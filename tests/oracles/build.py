@@ -1,7 +1,7 @@
 """Tells stories of a host in the lines of the agent protocol, so that scenarios read like what happened.
 
-A Story keeps a clock and emits replies one by one; each operation is an intent of its own. `proof()` remembers
-the record that was emitted last as one that a finding must name.
+A Story keeps a clock and emits replies one by one; each operation is an intent of its own. `proof()`
+remembers the record that was emitted last as one that a finding must name.
 """
 
 from __future__ import annotations
@@ -24,7 +24,6 @@ ERR_FF = 4
 WORKER = "kworker/0:1"
 _STEP_US = 10
 _BOOT_US = 88_000_000
-_FRONTENDS = {"START_WORK": 64, "GET_PROCESS_ELEMENT": 4}
 
 
 def ms(milliseconds: float) -> int:
@@ -41,7 +40,7 @@ class Story:
         self.lines: list[str] = []
         self.intents: list[Intent] = []
         self.expected: list[int] = []
-        self._event: tuple[str, Role, Fate, frozenset[str], dict[str, Any]] | None = None
+        self._is_meant = False
         self._wed = 0x1000
 
     # The frame -------------------------------------------------------------------------------------------
@@ -59,10 +58,10 @@ class Story:
         self, event: str, role: Role, fate: Fate, disturbs: Iterable[str] = (), **details: Any
     ) -> Iterator[None]:
         """What is done inside belongs to one intent: an event of this class."""
-        self._event = (event, role, fate, frozenset(disturbs), details)
-        self.intents.append(self._intent("", *self._event))
+        self.intents.append(Intent("", event, details, role, fate, frozenset(disturbs)))
+        self._is_meant = True
         yield
-        self._event = None
+        self._is_meant = False
 
     def end(self) -> bytes:
         """The whole history as its file."""
@@ -74,12 +73,6 @@ class Story:
         header = encode_header("0123456789ab", "sim://story", self.topology, self.intents)
         return header + "".join(line + "\n" for line in self.lines).encode()
 
-    @staticmethod
-    def _intent(
-        actor: str, event: str, role: Role, fate: Fate, disturbs: frozenset[str], details: dict[str, Any]
-    ) -> Intent:
-        return Intent(actor, event, details, role, fate, disturbs)
-
     def _emit(self, reply: dict[str, Any]) -> None:
         self.now_us += _STEP_US
         self.lines.append(json.dumps({"t": self.now_us, **reply}, separators=(",", ":")))
@@ -88,9 +81,8 @@ class Story:
 
     def begin(self, actor: str, verb: str, **args: Any) -> dict[str, Any]:
         """An operation begins; gives the key to answer it with."""
-        if self._event is None:
-            intent = self._intent(actor, verb.title(), Role.WORKLOAD, Fate.HARMLESS, frozenset(), {})
-            self.intents.append(intent)
+        if not self._is_meant:
+            self.intents.append(Intent(actor, verb.title(), {}, Role.WORKLOAD, Fate.HARMLESS, frozenset()))
         step = len(self.intents) - 1
         part = sum(f'"step":{step},' in line and '"is":"invoke"' in line for line in self.lines)
         key = {"who": actor, "step": step, "part": part, "do": verb}
@@ -132,9 +124,7 @@ class Story:
     def map(self, actor: str, fd: str) -> None:
         self.do(actor, "mmap", fd=fd, map=f"{fd}.mmio", length=4096)
 
-    def attach(
-        self, actor: str, fd: str, node: str, process_element: int = 0, flags: int = ERR_FF
-    ) -> int:
+    def attach(self, actor: str, fd: str, node: str, process_element: int = 0, flags: int = ERR_FF) -> int:
         """Open, START_WORK and mmap; gives the work element descriptor."""
         self.open(actor, fd, node)
         wed = self.start(actor, fd, node[:-1], process_element, flags)
@@ -177,13 +167,20 @@ class Story:
 
     def recoverable(self, afu: str) -> None:
         """PHYP disables an AFU."""
-        self.error("RaiseRecoverableError", "phyp_error", Fate.RECOVERY, [afu], afu=afu, severity="recoverable")
+        self.error(
+            "RaiseRecoverableError", "phyp_error", Fate.RECOVERY, [afu], afu=afu, severity="recoverable"
+        )
 
     def unrecoverable(self, afu: str) -> None:
         """PHYP gives an AFU up."""
         self.error(
             "RaiseUnrecoverableError", "phyp_error", Fate.PERMANENT, [afu], afu=afu, severity="unrecoverable"
         )
+
+    def passing(self, afu: str) -> None:
+        """PHYP takes an AFU away for a short time."""
+        details = {"afu": afu, "severity": "transient", "for_ms": 1}
+        self.error("RaiseTransientError", "phyp_error", Fate.HIDDEN, [afu], **details)
 
     def drop_link(self, card: str) -> None:
         """The link of a bare-metal card goes down."""
@@ -199,7 +196,11 @@ class Story:
 
     def snapshot(self, **texts: str) -> None:
         """Read interrupts, slabs and use count."""
-        paths = {"interrupts": "/proc/interrupts", "slabs": "/proc/slabinfo", "uses": "/sys/module/cxl/refcnt"}
+        paths = {
+            "interrupts": "/proc/interrupts",
+            "slabs": "/proc/slabinfo",
+            "uses": "/sys/module/cxl/refcnt",
+        }
         with self.meaning("Snapshot", Role.CLOSING, Fate.HARMLESS):
             for name, text in texts.items():
                 self.do(PROBE, "read_file", {"text": text}, path=paths[name])
@@ -213,6 +214,10 @@ class Story:
         flags = "d.h1." if is_hard_irq else "....."
         seconds = (_BOOT_US + self.now_us) / 1e6
         self._emit({"is": "trace", "raw": f"{comm}-23 [000] {flags} {seconds:.6f}: {event}: {text}"})
+
+    def raw_trace(self, line: str) -> None:
+        """A line of the trace, as it is."""
+        self._emit({"is": "trace", "raw": line})
 
     def detach(self, afu: str, process_element: int, comm: str = WORKER) -> None:
         """The traces of a context that is taken from the device."""

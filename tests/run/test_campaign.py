@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 
 import pytest
 
+from harness.events.open import Open
 from harness.events.pause import Pause
 from harness.hosts.inproc import InprocHost
 from harness.plan.budget import Budget
@@ -18,6 +19,7 @@ from harness.run.lane import Orders, case_seed
 from harness.run.store import RunDirectory
 from harness.run.tally import KeepRules, Tally
 from harness.vocab.campaign import Ended
+from harness.vocab.case import Step
 from harness.vocab.errors import InfraError
 from harness.vocab.run import Run
 from harness.vocab.verdict import Finding, Verdict
@@ -263,3 +265,15 @@ def test_the_tally_does_not_grow_with_the_runs(directory) -> None:
     assert facts.counts == {"fail": 5000}
     assert (len(facts.bugs), len(facts.trouble), len(facts.kept)) == (200, 20, 9)
     assert len(tally._kept_counts.by_kind) < 300
+
+
+def test_a_host_for_which_no_drawn_case_fits_does_not_go_on_for_ever(directory, monkeypatch) -> None:
+    monkeypatch.setattr(lane_module, "_REFUSED_MAX", 7)
+
+    def draw(seed, _topology):
+        return case(Step("a0", Open("c0", "afu9.9", "s")), seed=seed)
+
+    campaign = perform(setup(host(), draw=draw), directory)
+    assert campaign.runs == 0
+    assert len(campaign.trouble) == 7
+    assert campaign.ended is Ended.EXHAUSTED

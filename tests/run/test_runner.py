@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import pytest
 
+from harness.events.reset_afu import ResetAfu
 from harness.hosts.inproc import InprocHost
+from harness.hosts.lab import LabHost
 from harness.run import runner as runner_module
 from harness.run.runner import Runner
-from harness.vocab.errors import InfraError, ProtocolError
+from harness.vocab.case import Step
+from harness.vocab.errors import InfraError, ProtocolError, UsageError
 from harness.wire import histfile
 from tests.run.cases import GOOD_CASE, OPEN, case, pause
 from tests.run.fake import FakeSimulated
@@ -187,3 +190,27 @@ def test_a_host_whose_hello_makes_no_sense_is_closed_at_once() -> None:
     with pytest.raises(ProtocolError):
         Runner(lambda: script)
     assert script.is_closed
+
+
+class Lab(LabHost):
+    """A lab host on the inventory's terms, without a network."""
+
+    def __init__(self, allowed: set[str]) -> None:
+        self.script = Script(replies_of(GOOD_CASE))
+        self.url, self.hello, self.allowed = "ssh://lab", self.script.hello, frozenset(allowed)
+        self._agent = self.script
+
+
+def test_a_card_that_must_not_be_disturbed_is_not() -> None:
+    harmful = case(Step("nemesis", ResetAfu("afu0.0")))
+    host = Lab(set())
+    runner = Runner(lambda: host)
+    with pytest.raises(UsageError, match="card0 must not be disturbed"):
+        runner.begin(harmful)
+    assert (host.script.sent, runner.under_way) == ([], 0)
+    assert runner.drawable.cards == ()
+    assert not runner.perform(GOOD_CASE).trouble
+    allowed = Runner(lambda: Lab({"card0"}))
+    allowed.begin(harmful)
+    assert allowed.under_way == 1
+    assert allowed.drawable == allowed.topology

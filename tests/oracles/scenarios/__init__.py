@@ -1,0 +1,19 @@
+"""The stories behind the golden histories: for each oracle what it must accept, and what it must refuse.
+
+After a change, write the files again: ``python -m tests.oracles.write``.
+"""
+
+from tests.oracles.scenarios import events, mmio, outcome, purge, recovery, surroundings
+from tests.oracles.scenarios.base import FOLDER, SCENARIOS, Scenario
+
+__all__ = [
+    "FOLDER",
+    "SCENARIOS",
+    "Scenario",
+    "events",
+    "mmio",
+    "outcome",
+    "purge",
+    "recovery",
+    "surroundings",
+]

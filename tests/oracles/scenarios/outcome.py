@@ -1,0 +1,171 @@
+"""Scenarios: what is left when a recovery is over."""
+
+from __future__ import annotations
+
+from harness.vocab.event import NEMESIS, PROBE, Fate, Role
+from tests.oracles.build import FFS, Story
+from tests.oracles.scenarios.base import AFU, AFU2, bad, leave, ok, strike
+
+ROWS = "           CPU0\n 33:  0  XICS  33 Edge  cxl-afu0.0-err\n"
+
+# availability_returns ----------------------------------------------------------------------------------
+
+
+@ok("availability_returns-not-of-a-failed-afu")
+def _(s: Story) -> None:
+    s.attach("a0", "c0", "afu0.0s", 0)
+    s.unrecoverable(AFU)
+    s.sample(AFU, 4)
+    s.log("cxl afu0.0: AFU is in permanent error state", 3)
+    s.quiesce(AFU, 0)
+    s.exit("a0")
+    s.reclaim(AFU, 0)
+    with s.meaning("ProbeAvailability", Role.CLOSING, Fate.HARMLESS, afu=AFU, kind="s", fd="p"):
+        s.fail(PROBE, "open", "EIO", fd="p", path="/dev/cxl/afu0.0s")
+    s.probe(AFU2)
+
+
+@ok("availability_returns-driver-taken-away-for-a-time", is_nv=True)
+def _(s: Story) -> None:
+    s.attach("a0", "c0", "afu0.0s", 0)
+    for what in ("unbind", "bind"):
+        with s.meaning(f"{what.title()}Driver", Role.CONTROL, Fate.HARMLESS, [AFU, AFU2], card="card0"):
+            key = s.begin(
+                NEMESIS, "write_file", path=f"/sys/bus/pci/drivers/cxl-pci/{what}", text="0000:01:00.0"
+            )
+            if what == "unbind":
+                s.quiesce(AFU, 0)
+                s.quiesce(AFU2)
+            s.answer(key)
+        s.wait(61_000)
+    leave(s)
+
+
+@bad("availability_returns-open-fails", "availability-open")
+def _(s: Story) -> None:
+    strike(s)
+    s.recover(AFU, 0)
+    s.exit("a0")
+    s.reclaim(AFU, 0)
+    with s.meaning("ProbeAvailability", Role.CLOSING, Fate.HARMLESS, afu=AFU, kind="s", fd="p"):
+        s.fail(PROBE, "open", "EIO", fd="p", path="/dev/cxl/afu0.0s")
+        s.proof()
+
+
+@bad("availability_returns-wrong-value", "availability-value", companions="loads_give_all_ones")
+def _(s: Story) -> None:
+    strike(s)
+    s.recover(AFU, 0)
+    s.exit("a0")
+    s.reclaim(AFU, 0)
+    with s.meaning("ProbeAvailability", Role.CLOSING, Fate.HARMLESS, afu=AFU, kind="s", fd="p"):
+        wed = s.attach(PROBE, "p", "afu0.0s", 0)
+        s.load(PROBE, "p", wed + 1)
+        s.proof()
+        s.close(PROBE, "p", AFU, 0)
+
+
+@bad("availability_returns-endless", "recovery-endless", is_nv=True)
+def _(s: Story) -> None:
+    s.attach("a0", "c0", "afu0.0s", 0)
+    s.drop_link("card0")
+    s.confirm("card0")
+    s.detected("card0")
+    s.quiesce(AFU, 0)
+    s.quiesce(AFU2)
+    s.proof()
+    s.wait(61_000)
+    s.exit("a0")
+    s.reclaim(AFU, 0)
+
+
+# permanent_failure_is_final ----------------------------------------------------------------------------
+
+
+def give_up(s: Story) -> None:
+    """A permanent failure, declared after its contexts were purged."""
+    s.attach("a0", "c0", "afu0.0s", 0)
+    s.unrecoverable(AFU)
+    s.sample(AFU, 4)
+    s.quiesce(AFU, 0)
+    s.log("cxl afu0.0: AFU is in permanent error state", 3)
+
+
+@ok("permanent_failure_is_final-stays")
+def _(s: Story) -> None:
+    give_up(s)
+    s.load("a0", "c0", FFS)
+    s.fail("a1", "open", "EIO", fd="c1", path="/dev/cxl/afu0.0s")
+    s.exit("a0")
+    s.reclaim(AFU, 0)
+    s.probe(AFU2)
+
+
+@bad("permanent_failure_is_final-attached", "attached")
+def _(s: Story) -> None:
+    give_up(s)
+    s.attach("a1", "c1", "afu0.0s", 1)
+    s.exit("a0")
+    s.reclaim(AFU, 0)
+
+
+@bad("permanent_failure_is_final-recovered", "recovered")
+def _(s: Story) -> None:
+    give_up(s)
+    s.resume(AFU)
+    s.proof()
+    s.exit("a0")
+    s.reclaim(AFU, 0)
+
+
+# resources_return --------------------------------------------------------------------------------------
+
+
+@ok("resources_return-counts-may-grow")
+def _(s: Story) -> None:
+    s.snapshot(interrupts=ROWS, slabs="kmalloc-1k 64 64 64\n", uses="1\n")
+    strike(s)
+    s.recover(AFU, 0)
+    leave(s)
+    s.snapshot(interrupts=ROWS.replace("33:  0", "33:  5"), slabs="kmalloc-1k 64 80 64\n", uses="1\n")
+
+
+def _leak(kind: str, **after: str) -> None:
+    def tale(s: Story) -> None:
+        before = {"interrupts": ROWS, "slabs": "pid 64 64 64\n", "uses": "1\n"}
+        s.snapshot(**before)
+        strike(s)
+        s.recover(AFU, 0)
+        leave(s)
+        s.snapshot(**{**before, **after})
+
+    bad(f"resources_return-{kind}", kind)(tale)
+
+
+_leak("interrupts-left", interrupts=ROWS + " 40:  1  XICS  40 Edge  cxl-afu0.0-pe0-1\n")
+_leak("interrupts-lost", interrupts="           CPU0\n")
+_leak("slab-pid", slabs="pid 65 80 64\n")
+_leak("use-count", uses="2\n")
+
+
+@bad("resources_return-capacity", "capacity", companions="availability_returns")
+def _(s: Story) -> None:
+    strike(s)
+    s.recover(AFU, 0)
+    leave(s)
+    with s.meaning("ProbeCapacity", Role.CLOSING, Fate.HARMLESS, afu=AFU):
+        s.attach(PROBE, "p0", "afu0.0s", 0)
+        s.fail(PROBE, "open", "ENOSPC", fd="p1", path="/dev/cxl/afu0.0s")
+        s.proof()
+
+
+@bad("resources_return-eeh-pe", "eeh-pe-not-fine", is_nv=True)
+def _(s: Story) -> None:
+    path = "/sys/bus/pci/devices/0000:01:00.0/eeh_pe_state"
+    with s.meaning("Snapshot", Role.CLOSING, Fate.HARMLESS):
+        s.do(PROBE, "read_file", {"text": "0x00000078 0x00000000\n"}, path=path)
+    s.drop_link("card0")
+    s.eeh_recover("card0")
+    with s.meaning("Snapshot", Role.CLOSING, Fate.HARMLESS):
+        s.do(PROBE, "read_file", {"text": "0x00000060 0x00000003\n"}, path=path)
+        s.proof()

@@ -1,0 +1,133 @@
+"""Scenarios: other AFUs, the kernel log, and whether the run is evidence at all."""
+
+from __future__ import annotations
+
+from harness.vocab.event import NEMESIS, Fate, Role
+from tests.oracles.build import FFS, Story
+from tests.oracles.scenarios.base import AFU, OTHER, bad, leave, ok, strike
+
+# others_undisturbed ------------------------------------------------------------------------------------
+
+
+@ok("others_undisturbed-go-on")
+def _(s: Story) -> None:
+    wed = s.attach("a1", "c1", "afu1.0s", 0)
+    strike(s)
+    s.recover(AFU, 0)
+    s.load("a1", "c1", wed)
+    s.fail_ioctl("a1", "c1", "START_WORK", "EIO")  # a second one
+    s.close("a1", "c1", OTHER, 0)
+    leave(s)
+
+
+@bad("others_undisturbed-purged", "purged", companions="recovery_confirmed")
+def _(s: Story) -> None:
+    s.attach("a1", "c1", "afu1.0s", 0)
+    strike(s)
+    s.recover(AFU, 0)
+    s.sample(OTHER, 1)
+    s.quiesce(OTHER, 0)
+    s.proof()
+    s.reset_by_phyp(OTHER)
+    s.resume(OTHER)
+    s.exit("a1")
+    s.reclaim(OTHER, 0)
+
+
+@bad("others_undisturbed-open-fails", "open-fails")
+def _(s: Story) -> None:
+    strike(s)
+    s.fail("a1", "open", "EIO", fd="c1", path="/dev/cxl/afu1.0s")
+    s.proof()
+    s.recover(AFU, 0)
+    leave(s)
+
+
+@bad("others_undisturbed-load-fails", "load-fails", companions="loads_give_all_ones")
+def _(s: Story) -> None:
+    s.attach("a1", "c1", "afu1.0s", 0)
+    strike(s)
+    s.load("a1", "c1", FFS)
+    s.proof()
+    s.recover(AFU, 0)
+    leave(s)
+
+
+# kernel_log_is_clean -----------------------------------------------------------------------------------
+
+
+@ok("kernel_log_is_clean-warning-of-the-driver", is_nv=True)
+def _(s: Story) -> None:
+    s.drop_link("card0")
+    s.log("cxl afu0.0: WARNING: Device link down, aborting Process Element Command!", 4)
+    s.log("cxl afu0.0: WARNING: PSL Purge timed out!", 4)
+    s.eeh_recover("card0")
+
+
+@bad("kernel_log_is_clean-bug", "bug-kernel-null-pointer-dereference-at-virtual-address")
+def _(s: Story) -> None:
+    s.log("BUG: Kernel NULL pointer dereference at virtual address 0x00000018", 1)
+    s.proof()
+    s.log("BUG: Kernel NULL pointer dereference at virtual address 0x00000020", 1)
+
+
+@bad("kernel_log_is_clean-warn-on", "warning-cpu-pid-at-drivers-misc-cxl-context-c-detach-context")
+def _(s: Story) -> None:
+    s.log("WARNING: CPU: 3 PID: 1207 at drivers/misc/cxl/context.c:288 __detach_context+0x1b0/0x1e0", 4)
+    s.proof()
+
+
+# exercised ---------------------------------------------------------------------------------------------
+
+
+@ok("exercised-recovered")
+def _(s: Story) -> None:
+    strike(s)
+    s.recover(AFU, 0)
+    leave(s)
+
+
+@ok("exercised-harmless")
+def _(s: Story) -> None:
+    s.attach("a0", "c0", "afu0.0s", 0)
+    s.error("RaiseCorrectableError", "phyp_error", Fate.HARMLESS, (), afu=AFU, severity="correctable")
+    s.close("a0", "c0", AFU, 0)
+
+
+@bad("exercised-nothing-ran", "nothing-ran")
+def _(s: Story) -> None:
+    s.fail("a0", "open", "ENOENT", fd="c0", path="/dev/cxl/afu0.0s")
+
+
+@bad("exercised-no-error-acted", "no-error-acted")
+def _(s: Story) -> None:
+    s.attach("a0", "c0", "afu0.0s", 0)
+    with s.meaning("RaiseRecoverableError", Role.ERROR, Fate.RECOVERY, [AFU], afu=AFU):
+        s.fail(NEMESIS, "inject", "EOPNOTSUPP", what="phyp_error", **{"with": {"afu": AFU}})
+
+
+@bad("exercised-no-error-detected", "no-error-detected")
+def _(s: Story) -> None:
+    strike(s)
+
+
+@bad("exercised-no-context", "no-context-attached")
+def _(s: Story) -> None:
+    s.recoverable(AFU)
+    s.recover(AFU)
+    s.probe(AFU)
+
+
+@bad("exercised-cut-off", "cut-off")
+def _(s: Story) -> bytes:
+    strike(s)
+    s.recover(AFU, 0)
+    return s.cut()
+
+
+@bad("exercised-trace-lost", "trace-lost")
+def _(s: Story) -> None:
+    strike(s)
+    s.recover(AFU, 0)
+    s.raw_trace("CPU:0 [LOST 42 EVENTS]")
+    s.proof()
