@@ -89,9 +89,15 @@ def _restore(sketch: Sketch) -> list[Step]:
 @lru_cache(maxsize=16)
 def _probes(topology: Topology) -> tuple[Step, ...]:
     afus = topology.afus
+    filled = [afu for afu in afus if afu.contexts_max <= CAPACITY_MAX]
     events = (
-        *(ProbeAvailability.of(afu, kind) for afu in afus for kind in afu.kinds),
-        *(ProbeCapacity(afu.name) for afu in afus if afu.contexts_max <= CAPACITY_MAX),
+        # Filling an AFU up attaches slaves, so that only the first kind is left to be probed by itself.
+        *(
+            ProbeAvailability.of(afu, kind)
+            for afu in afus
+            for kind in afu.kinds[: 1 if afu in filled else None]
+        ),
+        *(ProbeCapacity(afu.name) for afu in filled),
         *(RewriteMode(afu.name) for afu in afus),
     )
     return (*(Step(PROBE, event) for event in events), _SNAPSHOT)

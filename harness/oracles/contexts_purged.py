@@ -1,8 +1,8 @@
 """Oracle: a recovery purges every active context, each exactly once.
 
 A context whose attach was under way before the AFU was reset (quiesced, where PHYP resets by itself) and
-succeeded has its cxl_detach by the time the recovery is over, unless its owner had begun to let go of it.
-After a permanent failure it has it soon.
+succeeded has its cxl_detach soon after the quiesce, and by the time the recovery is over, unless its owner
+had begun to let go of it. After a permanent failure it has it soon.
 
 An error that ends by itself is one too, as far as the driver saw it. On a real host PHYP decides whether
 process elements survive it, and Linux leaves their contexts alone; this is judged on a deterministic host
@@ -56,20 +56,33 @@ def _twice(tenancy: Tenancy) -> Finding:
 
 def _missed(history: History, context: Context, found: Sequence[Episode]) -> Iterator[Finding]:
     for episode in found:
-        if context.tenancy is None or context.tenancy.attach.time_us >= _closed_us(episode):
+        deadline = _deadline(history, context, episode)
+        if deadline is None:
             continue
-        if episode.failed:
-            end, by_us = episode.failed, episode.failed.time_us + _soon_us(history)
-        elif episode.recovered:
-            end, by_us = episode.recovered, episode.recovered.time_us
-        else:
-            continue
+        by_us, end = deadline
         if by_us > end_us(history) or context.release_began_us <= by_us:
             return
         detach = context.detach
         if detach is None or detach.time_us > by_us:
             yield _finding(context, end, detach)
         return
+
+
+def _deadline(history: History, context: Context, episode: Episode) -> tuple[int, Record] | None:
+    """By when the episode must have purged the context, and the mark that says so; None when it need not."""
+    assert context.tenancy is not None
+    attached_us = context.tenancy.attach.time_us
+    if attached_us >= _closed_us(episode):
+        return None
+    soon_us = _soon_us(history)
+    deadlines = [
+        (mark.time_us + soon_us, mark) for mark in episode.of(Phase.QUIESCE) if mark.time_us > attached_us
+    ][:1]
+    if episode.failed:
+        deadlines.append((episode.failed.time_us + soon_us, episode.failed))
+    elif episode.recovered:
+        deadlines.append((episode.recovered.time_us, episode.recovered))
+    return min(deadlines, default=None)
 
 
 def _left_behind(history: History, context: Context) -> Iterator[Finding]:
@@ -116,9 +129,9 @@ def _soon_us(history: History) -> int:
 
 def _finding(context: Context, end: Record, detach: Record | None) -> Finding:
     assert context.attach is not None
-    outcome = "permanent failure" if end.phase is Phase.FAILED_PERMANENTLY else "recovery"
+    phase = end.phase.value if end.phase else ""
     then = f"was purged only at {ms(detach.time_us)}" if detach else "was never purged"
-    message = f"{context.name} was attached before the {outcome} of {ms(end.time_us)} and {then}"
+    message = f"{context.name} was attached before the mark {phase!r} of {ms(end.time_us)} and {then}"
     proof = [context.attach.invoke.seq, end.seq, *([detach.seq] if detach else [])]
     return Finding(NAME, "late" if detach else "missed", message, tuple(proof))
 

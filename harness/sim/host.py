@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, TypeVar
+
+import orjson
 
 from harness.sim import phyp as firmware
 from harness.sim.card import CardHardware
@@ -88,13 +89,13 @@ class SimulatedHost:
             "files": told,
             "facts": facts,
         }
-        return json.dumps({"hello": hello}).encode()
+        return orjson.dumps({"hello": hello})
 
     def play(self, line: bytes) -> Iterator[bytes]:
         """Play one case on a fresh machine; gives the reply lines, in batches joined by newlines."""
         replies: list[str] = []
         try:
-            play = json.loads(line[:PLAY_BYTES_MAX])["play"]
+            play = orjson.loads(line[:PLAY_BYTES_MAX])["play"]
             machine, surface, _ = self._build(int(play["schedule"]), replies)
             player = Player(machine, surface, replies.append)
             player.begin(play["steps"])
@@ -173,4 +174,4 @@ def _text(files: FileTree, path: str) -> str:
 
 def _end(case_us: int, error: str) -> bytes:
     got: dict[str, Any] = {"error": error[:2000]}
-    return json.dumps({"t": case_us, "is": "end", "who": "harness", "got": got}).encode()
+    return orjson.dumps({"t": case_us, "is": "end", "who": "harness", "got": got})

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
+
+import orjson
 
 from harness.sim.driver.fileops import BusError
 from harness.sim.machine import Machine, SystemCallError
@@ -18,7 +19,6 @@ LAST_WAIT_US = 600_000_000
 """How long the end of a case waits for lanes that are still busy: virtual time is free."""
 
 HARNESS = "harness"
-_text = json.JSONEncoder(separators=(",", ":")).encode
 
 
 class Trigger:
@@ -84,6 +84,7 @@ class Lane:
         self.task: Task | None = None
         self.running: Part | None = None
         self.is_waiting = False  # for a trigger
+        self.is_announced = False  # its fork was dispatched
         self.is_killed = False
         self.is_dead = False
 
@@ -134,7 +135,9 @@ class Player:
                 yield from self._perform(who, part, self._harness(part))
                 continue
             lane = self.lanes[who]
-            if lane.is_dead:
+            if part.verb == "fork":
+                self.lanes[str(part.args["child"])].is_announced = True
+            if lane.is_dead or not (lane.process or lane.is_announced):
                 self._reply("info", who, part, {"reason": "actor-gone"})
             else:
                 lane.parts.append(part)
@@ -145,7 +148,9 @@ class Player:
         except SystemCallError:
             got["error"] = f"lanes still busy: {', '.join(self._busy(list(self.lanes)))}"
         got["performed"] = self.performed
-        self.emit(f'{{"t":{self.machine.case_us},"is":"end","who":"harness","got":{_text(got)}}}')
+        self.emit(
+            f'{{"t":{self.machine.case_us},"is":"end","who":"harness","got":{orjson.dumps(got).decode()}}}'
+        )
         self.machine.scheduler.is_over = True
 
     def _harness(self, part: Part) -> Flow:
@@ -187,8 +192,6 @@ class Player:
                 is_cut = lane.task is not None and self.machine.scheduler.interrupt(lane.task)
                 if is_cut and not was_waiting and name not in interrupted:
                     interrupted.append(name)
-                if lane.process is None:
-                    self._bury(lane)
             yield Wait(self.idle, 10_000)
         return interrupted
 
@@ -265,7 +268,7 @@ class Player:
         place = f'"step":{part.step},"part":{part.number},"do":"{part.verb}"'
         key = "args" if kind == "invoke" else "got"
         head = f'{{"t":{self.machine.case_us},"who":"{who}","is":"{kind}"'
-        self.emit(f'{head},{place},"{key}":{_text(data)}}}')
+        self.emit(f'{head},{place},"{key}":{orjson.dumps(data).decode()}}}')
 
     # Primitives that concern the player itself -------------------------------------------------------------
 
@@ -316,6 +319,8 @@ class Player:
         yield "fork"
         assert lane.process is not None
         born = self.lanes[child]
+        if born.process is not None or born.is_dead:
+            raise SystemCallError("EEXIST")
         born.process = lane.process.fork(child)
         self._bear(born)
         return {"pid": born.process.pid}

@@ -7,7 +7,7 @@ the intents of its case, so that it can be judged without any other file.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from functools import cached_property
@@ -120,59 +120,70 @@ class History:
     records: tuple[Record, ...] = field(default=())
 
     @cached_property
-    def operations(self) -> tuple[Operation, ...]:
-        """Operations in the order of their INVOKE."""
-        open_ends: dict[tuple[int, int], Record] = {}
-        order: list[tuple[Record, tuple[int, int]]] = []
+    def _index(self) -> _Index:
+        """All indexes, made in one pass: this is asked once for each of many thousand histories."""
+        ends: dict[tuple[int, int], Record] = {}
+        begun: list[Record] = []
+        index = _Index([], {}, [], {})
         for record in self.records:
-            key = (record.step, record.part)
-            if record.kind is Kind.INVOKE:
-                order.append((record, key))
-            elif record.kind in _ENDS and record.step >= 0:
-                open_ends[key] = record
-        return tuple(
-            Operation(record, open_ends.get(key), self.intents[record.step]) for record, key in order
-        )
-
-    @cached_property
-    def traces(self) -> Mapping[str, tuple[Record, ...]]:
-        """Trace records by event name."""
-        found: dict[str, list[Record]] = {}
-        for record in self.records:
-            if record.kind is Kind.TRACE:
-                found.setdefault(record.name, []).append(record)
-        return {name: tuple(records) for name, records in found.items()}
-
-    @cached_property
-    def log(self) -> tuple[Record, ...]:
-        """Kernel log records."""
-        return tuple(record for record in self.records if record.kind is Kind.LOG)
-
-    @cached_property
-    def marks(self) -> Mapping[Phase, tuple[Record, ...]]:
-        """Records that mark a phase, by phase."""
-        found: dict[Phase, list[Record]] = {}
-        for record in self.records:
+            kind = record.kind
+            if kind is Kind.TRACE:
+                index.traces.setdefault(record.name, []).append(record)
+            elif kind is Kind.INVOKE:
+                begun.append(record)
+            elif kind is Kind.LOG:
+                index.log.append(record)
+            elif record.step >= 0:
+                ends[record.step, record.part] = record
             if record.phase is not None:
-                found.setdefault(record.phase, []).append(record)
-        return {phase: tuple(records) for phase, records in found.items()}
+                index.marks.setdefault(record.phase, []).append(record)
+        index.operations.extend(
+            Operation(record, ends.get((record.step, record.part)), self.intents[record.step])
+            for record in begun
+        )
+        return index
+
+    @property
+    def operations(self) -> Sequence[Operation]:
+        """Operations in the order of their INVOKE."""
+        return self._index.operations
+
+    @property
+    def traces(self) -> Mapping[str, Sequence[Record]]:
+        """Trace records by event name."""
+        return self._index.traces
+
+    @property
+    def log(self) -> Sequence[Record]:
+        """Kernel log records."""
+        return self._index.log
+
+    @property
+    def marks(self) -> Mapping[Phase, Sequence[Record]]:
+        """Records that mark a phase, by phase."""
+        return self._index.marks
 
     @cached_property
     def is_complete(self) -> bool:
         """Whether the host said that it had played the case to its end."""
         return bool(self.records) and self.records[-1].kind is Kind.END
 
-    def trace(self, *events: str) -> tuple[Record, ...]:
+    def trace(self, *events: str) -> Sequence[Record]:
         """Trace records of `events`, in order of time."""
         if len(events) == 1:
             return self.traces.get(events[0], ())
-        merged = [record for event in events for record in self.traces.get(event, ())]
-        return tuple(sorted(merged))
+        return sorted(record for event in events for record in self.traces.get(event, ()))
 
-    def marked(self, phase: Phase, *subjects: str) -> tuple[Record, ...]:
+    def marked(self, phase: Phase, *subjects: str) -> Sequence[Record]:
         """Marks of `phase`, of `subjects` only when any is given."""
         found = self.marks.get(phase, ())
-        return tuple(r for r in found if r.subject in subjects) if subjects else found
+        return [record for record in found if record.subject in subjects] if subjects else found
 
 
-_ENDS = frozenset({Kind.OK, Kind.FAIL, Kind.INFO})
+class _Index(NamedTuple):
+    """The records of a History by what oracles ask for."""
+
+    operations: list[Operation]
+    traces: dict[str, list[Record]]
+    log: list[Record]
+    marks: dict[Phase, list[Record]]

@@ -5,9 +5,10 @@ A history that was cut off, by a crash of either side, is valid up to its last w
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
+
+import orjson
 
 from harness.vocab.case import SCHEMA
 from harness.vocab.errors import Problem, ProtocolError, UsageError
@@ -36,13 +37,13 @@ def encode_header(case_id: str, host: str, topology: Topology, intents: Sequence
         "topology": topology_to_json(topology),
         "intents": [intent_to_json(intent) for intent in intents],
     }
-    return json.dumps(header, separators=(",", ":")).encode() + b"\n"
+    return orjson.dumps(header, option=orjson.OPT_APPEND_NEWLINE)
 
 
 def decode_header(line: bytes) -> Header:
     """Return what the first line of a history says. Raises UsageError when it is not one."""
     try:
-        header = json.loads(line)
+        header = orjson.loads(line)
         if header["schema"] != SCHEMA:
             raise UsageError(
                 Problem(f"schema number {excerpt(header['schema'])}", "header.schema", f"{SCHEMA}")

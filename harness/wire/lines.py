@@ -7,10 +7,11 @@ is kept as it is; whoever renders it escapes it.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any, NoReturn, TypeVar
+from typing import Any, TypeVar
+
+import orjson
 
 from harness.vocab.case import NOW, Case, Step, When
 from harness.vocab.errors import Problem, ProtocolError, UsageError
@@ -86,7 +87,7 @@ def encode_play(case: Case, topology: Topology, run: str) -> bytes:
     if problems:
         raise UsageError(problems)
     play = {"play": {"run": run, "schedule": case.schedule_seed, "steps": parts}}
-    return json.dumps(play, separators=(",", ":")).encode() + b"\n"
+    return orjson.dumps(play, option=orjson.OPT_APPEND_NEWLINE)
 
 
 def _parts(number: int, step: Step, topology: Topology) -> list[dict[str, Json]]:
@@ -240,31 +241,20 @@ class Decoder:
         return step, part
 
 
-def _refuse(constant: str) -> NoReturn:
-    raise ValueError(f"{constant} is not JSON")
-
-
-_DECODE = json.JSONDecoder(parse_constant=_refuse).raw_decode
-
-
 def json_object(line: bytes) -> dict[str, Any]:
     """Return the JSON object that a line from a host holds.
 
-    Raises ProtocolError when it is too long, not UTF-8, not JSON, not an object, or holds half a surrogate
-    pair, which could never be written to a report.
+    Raises ProtocolError when it is too long, not UTF-8, not JSON, or not an object.
     """
     if len(line) > LINE_LIMIT_BYTES:
         raise ProtocolError(
             f"a line of {len(line)} bytes, at most {LINE_LIMIT_BYTES} are allowed: {excerpt(line)}"
         )
     try:
-        text = line.decode()
-        value, end = _DECODE(text)
-        if "\\ud" in text or "\\uD" in text:
-            json.dumps(value, ensure_ascii=False).encode()
-    except (ValueError, RecursionError) as error:
+        value = orjson.loads(line)
+    except orjson.JSONDecodeError as error:
         raise ProtocolError(f"not a line of JSON in UTF-8: {excerpt(line)}") from error
-    if end != len(text) or type(value) is not dict:
+    if type(value) is not dict:
         raise ProtocolError(f"not one JSON object: {excerpt(line)}")
     return value
 

@@ -41,8 +41,8 @@ def _(s: Story) -> None:
     s.attach("a0", "c0", "afu0.0s", 0)
     s.drop_link("card0")
     s.eeh_recover("card0")
+    s.trace("cxl_detach", "afu0.0 pe=0")
     s.proof()
-    s.detach(AFU, 0)
     s.exit("a0")
     s.reclaim(AFU, 0)
 
@@ -68,6 +68,21 @@ def _(s: Story) -> None:
     s.sample(AFU)
     s.proof()
     s.close("a0", "c0", AFU, 0)
+
+
+@bad("contexts_purged-held-up", "late")
+def _(s: Story) -> None:
+    strike(s)
+    s.sample(AFU, 2)
+    s.quiesce(AFU)
+    s.proof()
+    s.wait(3000)
+    s.exit("a0")
+    s.trace("cxl_detach", "afu0.0 pe=0")
+    s.proof()
+    s.reclaim(AFU, 0)
+    s.reset_by_phyp(AFU)
+    s.resume(AFU)
 
 
 @bad("contexts_purged-not-after-failure", "missed")
