@@ -2,8 +2,8 @@
 
 The probes of the closing steps must succeed, each within its own bound, and WED must give what they
 attached. A recovery itself ends, well or in permanent failure, within 60 s of its quiesce. A probe is
-excused when its AFU was declared failed or has no driver or another mode, and when something that nobody
-had noticed may strike.
+excused when its AFU was declared failed or has no driver or another mode, when it is tried only once and
+the recovery still has time, and when something that nobody had noticed may strike.
 """
 
 from __future__ import annotations
@@ -75,10 +75,20 @@ def _is_excused(history: History, afu: Afu, operation: Operation, began_us: int)
         or _has_other_mode(history, afu, operation)
         or is_held_by_others(history, afu.name, operation)
         or is_refused_by_phyp(history, operation)
+        or _is_early(history, afu.name, operation)
         or any(
             began_us <= item.began_us <= operation.ended_us
             for item in disturbances(history).get(afu.name, ())
         )
+    )
+
+
+def _is_early(history: History, afu: str, operation: Operation) -> bool:
+    """Whether it was tried only once, while a recovery still had time to end."""
+    return "retry_ms" not in operation.args and any(
+        quiesce.time_us <= operation.ended_us < min(episode.ended_us, quiesce.time_us + _RECOVERY_US)
+        for episode in episodes(history).get(afu, ())
+        for quiesce in episode.of(Phase.QUIESCE)[-1:]
     )
 
 
