@@ -1,8 +1,8 @@
 """An idiomatic RuleBasedStateMachine over the same simulator in process, to compare campaigns with.
 
 It opens, attaches, maps, loads, stores, breaks the link, as a user of Hypothesis would write it: one
-rule an operation, each performed at once on a live machine, assertions in the rules, the availability of all
-AFUs checked at the end. It writes no history and asks no oracles, so it does less than a campaign does.
+rule an operation, each performed at once on a live machine, assertions in the rules, and at the end the same
+probes as in a campaign's case. It writes no history and asks no oracles, so it does less than a campaign.
 """
 
 from __future__ import annotations
@@ -22,15 +22,22 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
+from harness.gen.closing import closing
 from harness.sim.host import SimulatedHost
 from harness.sim.machine import SystemCallError
 from harness.sim.process import Process
 from harness.sim.scheduler import Flow
+from harness.vocab.event import PROBE
+from harness.vocab.request import Verb
+from harness.vocab.sketch import Sketch
 from harness.vocab.topology import Platform
+from harness.wire import sysfs
+from harness.wire.lines import encode_request
 
 STEPS = 25
 NODES = ("/dev/cxl/afu0.0m", "/dev/cxl/afu0.0s", "/dev/cxl/afu0.1s", "/dev/cxl/afu1.0d")
 ALL_ONES = (1 << 64) - 1
+TOPOLOGY = sysfs.topology(SimulatedHost(Platform.POWERNV).hello())
 
 
 class Recovery(RuleBasedStateMachine):
@@ -43,14 +50,19 @@ class Recovery(RuleBasedStateMachine):
         self.machine, self.surface, self.files = SimulatedHost(Platform.POWERNV)._build(1, [])
         self.process: Process = self.surface.new_process("a0")
         self.next_fd = 0
+        self.call("write_file", path="/sys/kernel/debug/powerpc/eeh_max_freezes", text="1000")
 
     def call(self, verb: str, **args: Any) -> dict[str, Any] | str:
         """Perform one primitive to its end; an errno's name when it fails."""
+        return self.perform(self.surface.primitive(self.process, verb, args))
+
+    def perform(self, flow: Flow) -> dict[str, Any] | str:
+        """Let the machine run until `flow` has ended."""
         answer: list[dict[str, Any] | str] = []
 
         def body() -> Flow:
             try:
-                answer.append((yield from self.surface.primitive(self.process, verb, args)) or {})
+                answer.append((yield from flow) or {})
             except SystemCallError as error:
                 answer.append(error.errno)
 
@@ -101,17 +113,16 @@ class Recovery(RuleBasedStateMachine):
         self.call("sleep", ms=10_000)
 
     def teardown(self) -> None:
-        self.call("write_file", path="/sys/kernel/debug/powerpc/eeh_max_freezes", text="1000")
-        self.call("sleep", ms=60_000)
-        for fd in list(self.process.maps):
-            self.detach(fd)
-        for fd in list(self.process.files):
-            self.call("close", fd=fd)
-        for node in NODES:
-            text = self.files.driver.afus[node[9:15]].card.is_permanent
-            assert text or self.attach(f"p{node}", node), f"{node} is not available"
-            self.call("munmap", map=f"p{node}")
-            self.call("close", fd=f"p{node}")
+        """Exit, let the recovery end, and perform the very probes with which a campaign's case ends."""
+        self.perform(self.process.exit())
+        self.process = self.surface.new_process("probe")
+        self.call("sleep", ms=60_000)  # the probes are tried only once here
+        for step in closing(TOPOLOGY, Sketch(), ()):
+            for request in step.event.lower(TOPOLOGY):
+                if request.verb is Verb.SLEEP or step.actor == PROBE:
+                    part = encode_request(request)
+                    got = self.call(part["do"], **part["args"])
+                    assert isinstance(got, dict) or "retry_ms" not in part["args"], f"{step.event}: {got}"
 
 
 def state_machine_rate(cases: int) -> float:
