@@ -18,7 +18,7 @@ _PATHS: tuple[str, ...] = ("/proc/interrupts", "/proc/slabinfo", "/sys/module/cx
 
 @dataclass(frozen=True)
 class Snapshot(Event):
-    """Read interrupts, slabs, the driver's use count and, on bare metal, the state of EEH."""
+    """Read interrupts, slabs, the driver's use count and, on bare metal, the state of each EEH PE."""
 
     role: ClassVar[Role] = Role.CLOSING
 
@@ -42,5 +42,5 @@ def _reads(topology: Topology) -> tuple[Request, ...]:
     paths = _PATHS
     if topology.platform is Platform.POWERNV:
         states = (pci_path(card, "eeh_pe_state") for card in topology.cards)
-        paths = (*_PATHS, "/proc/powerpc/eeh", *states)
+        paths = (*_PATHS, *states)
     return tuple(Request(Verb.READ_FILE, {"path": path}, is_always=True) for path in paths)

@@ -84,6 +84,10 @@ class Topology:
     poll_period_ms: int = 0
     features: frozenset[str] = frozenset()
 
+    def __hash__(self) -> int:
+        """A cheap one: a topology is a key of many caches, and few topologies live at once."""
+        return hash((self.platform, self.kernel, len(self.cards)))
+
     @property
     def afus(self) -> tuple[Afu, ...]:
         """All AFUs of all cards, in order."""

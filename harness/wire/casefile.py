@@ -10,7 +10,7 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import MISSING, fields
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any, NamedTuple, TypeVar, get_type_hints
 
 from harness.vocab.case import NOW, SCHEMA, Case, Step, When
@@ -60,9 +60,15 @@ def dump(case: Case, signature: str = "") -> str:
     if signature:
         head["signature"] = signature
     lines = [f"  {json.dumps(key)}: {json.dumps(value)}," for key, value in head.items()]
-    steps = ",\n".join(f"    {json.dumps(_step_to_json(step))}" for step in case.steps)
+    steps = ",\n".join([_step_text(step) for step in case.steps])
     body = f"[\n{steps}\n  ]" if steps else "[]"
     return "{\n" + "\n".join(lines) + f'\n  "steps": {body}\n}}\n'
+
+
+@lru_cache(maxsize=4096)
+def _step_text(step: Step) -> str:
+    """One line of the file; remembered, because most steps of a case end it and are in every case."""
+    return f"    {json.dumps(_step_to_json(step))}"
 
 
 def _step_to_json(step: Step) -> dict[str, Any]:

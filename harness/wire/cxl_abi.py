@@ -7,6 +7,7 @@ whatever machine the harness itself runs on.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 from re import findall
 from struct import Struct
 from typing import Any, NamedTuple
@@ -97,6 +98,12 @@ def decode_ioctl(name: str, data_hex: str) -> dict[str, Any]:
 
     Raises ProtocolError when `data_hex` is not hexadecimal or has another length than the struct.
     """
+    return dict(_unpacked(name, data_hex))
+
+
+@lru_cache(maxsize=4096)
+def _unpacked(name: str, data_hex: str) -> dict[str, Any]:
+    """The fields of a struct; remembered, because probes attach in the same way in every case."""
     data = _bytes(data_hex)
     if name == RAW:
         return {"data": data_hex}

@@ -6,6 +6,7 @@ A history that was cut off, by a crash of either side, is valid up to its last w
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import orjson
@@ -34,10 +35,15 @@ def encode_header(case_id: str, host: str, topology: Topology, intents: Sequence
         "schema": SCHEMA,
         "case": case_id,
         "host": host,
-        "topology": topology_to_json(topology),
+        "topology": orjson.Fragment(_topology_text(topology)),
         "intents": [intent_to_json(intent) for intent in intents],
     }
     return orjson.dumps(header, option=orjson.OPT_APPEND_NEWLINE)
+
+
+@lru_cache(maxsize=16)
+def _topology_text(topology: Topology) -> bytes:
+    return orjson.dumps(topology_to_json(topology))
 
 
 def decode_header(line: bytes) -> Header:

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import lru_cache
 from typing import Any, TypeVar
 
 import orjson
 
 from harness.vocab.case import NOW, Case, Step, When
 from harness.vocab.errors import Problem, ProtocolError, UsageError
-from harness.vocab.event import KERNEL
+from harness.vocab.event import KERNEL, Event
 from harness.vocab.history import Intent, Kind, Record
 from harness.vocab.phase import patterns
 from harness.vocab.request import Json, Request, Verb
@@ -30,6 +31,8 @@ LINE_LIMIT_BYTES = 1 << 20
 
 _VERBS = frozenset(verb.value for verb in Verb)
 _IOCTL = Verb.IOCTL.value
+_DECODED = frozenset({_IOCTL, Verb.READ.value})
+_new = tuple.__new__  # a Record without the cost of its constructor's call: one is made for each reply
 _ANSWERS = {"ok": Kind.OK, "fail": Kind.FAIL, "info": Kind.INFO}
 
 
@@ -41,22 +44,20 @@ def intents(case: Case, topology: Topology) -> tuple[Intent, ...]:
 
     Raises UsageError when a step names something that the host has not.
     """
-    return tuple(
-        Intent(
-            actor=step.actor,
-            event=type(step.event).__name__,
-            details=step.event.details,
-            role=step.event.role,
-            fate=step.event.fate,
-            disturbs=_on_host(number, step, topology, step.event.disturbs),
-        )
-        for number, step in enumerate(case.steps)
+    return tuple(_on_host(number, step, topology, _intent) for number, step in enumerate(case.steps))
+
+
+@lru_cache(maxsize=4096)
+def _intent(actor: str, event: Event, topology: Topology) -> Intent:
+    """One step's meaning; remembered, because most steps of a case end it and are in every case."""
+    return Intent(
+        actor, type(event).__name__, event.details, event.role, event.fate, event.disturbs(topology)
     )
 
 
-def _on_host(number: int, step: Step, topology: Topology, ask: Callable[[Topology], _T]) -> _T:
+def _on_host(number: int, step: Step, topology: Topology, ask: Callable[[str, Event, Topology], _T]) -> _T:
     try:
-        return ask(topology)
+        return ask(step.actor, step.event, topology)
     except KeyError as error:
         has = ", ".join(
             thing for card in topology.cards for thing in (card.name, *(a.name for a in card.afus))
@@ -91,15 +92,21 @@ def encode_play(case: Case, topology: Topology, run: str) -> bytes:
 
 
 def _parts(number: int, step: Step, topology: Topology) -> list[dict[str, Json]]:
-    requests = _on_host(number, step, topology, step.event.lower)
+    encoded = _on_host(number, step, topology, _encoded)
     when = encode_when(step.when, topology.platform)
-    parts = [
-        {"step": number, "part": part, "who": step.actor, **encode_request(request)}
-        for part, request in enumerate(requests)
-    ]
+    parts = [{"step": number, **part} for part in encoded]
     if when and parts:
         parts[0]["when"] = when
     return parts
+
+
+@lru_cache(maxsize=4096)
+def _encoded(actor: str, event: Event, topology: Topology) -> tuple[dict[str, Json], ...]:
+    """The parts of a step but for its number and trigger; remembered, as its meaning is."""
+    requests = event.lower(topology)
+    return tuple(
+        {"part": part, "who": actor, **encode_request(request)} for part, request in enumerate(requests)
+    )
 
 
 def encode_request(request: Request) -> dict[str, Json]:
@@ -161,36 +168,31 @@ class Decoder:
         Raises ProtocolError at the first line that is no reply; `records` and `consumed` then tell how far
         it went.
         """
-        first = len(self.records)
+        records, decoders = self.records, self._decoders
+        first = len(records)
         self.consumed = 0
-        for line in lines:
+        for line in lines:  # the hot path: no call that is not needed
             if self.is_finished:
                 break
-            self.records.append(self._record(line))
+            try:
+                reply = orjson.loads(line) if len(line) <= LINE_LIMIT_BYTES else json_object(line)
+                time_us = reply["t"]
+                if type(time_us) is not int or time_us < 0:
+                    time_us = _refuse_time(time_us)
+                records.append(decoders[reply["is"]](time_us, reply))
+            except (KeyError, TypeError, ValueError, ProtocolError) as error:
+                raise _refusal(line, error) from error
             self.consumed += 1
-        return self.records[first:]
-
-    def _record(self, line: bytes) -> Record:
-        reply = json_object(line)
-        try:
-            decode = self._decoders[reply["is"]]
-            return decode(_time_us(reply["t"]), reply)
-        except KeyError as error:
-            raise ProtocolError(
-                f"a reply without {excerpt(error.args[0])}, or unknown: {excerpt(line)}"
-            ) from error
-        except TypeError as error:
-            raise ProtocolError(f"a reply with a wrong type: {excerpt(line)}") from error
-        except ProtocolError as error:
-            raise ProtocolError(f"{error}: {excerpt(line)}") from error
+        return records[first:]
 
     def _invoke(self, time_us: int, reply: dict[str, Any]) -> Record:
-        key = self._key(reply)
-        args = _mapping(reply["args"])
-        verb = reply["do"]
+        step, part, verb, args = reply["step"], reply["part"], reply["do"], reply["args"]
+        who = reply["who"]
+        if type(args) is not dict or type(who) is not str or not self._is_place(step, part, verb):
+            raise TypeError
         if verb == _IOCTL:
-            args = self._ioctl_args(key, args)
-        return Record(len(self.records), time_us, _text(reply["who"]), Kind.INVOKE, verb, args, *key)
+            args = self._ioctl_args((step, part), args)
+        return _new(Record, (len(self.records), time_us, who, Kind.INVOKE, verb, args, step, part, None, ""))
 
     def _ioctl_args(self, key: tuple[int, int], args: dict[str, Any]) -> dict[str, Any]:
         request, data = args.pop("request"), args.pop("data")
@@ -199,46 +201,45 @@ class Decoder:
         return {**args, "name": name, "fields": fields}
 
     def _answer(self, time_us: int, reply: dict[str, Any]) -> Record:
-        key = self._key(reply)
-        got = _mapping(reply["got"])
-        verb, kind = reply["do"], _ANSWERS[reply["is"]]
-        if kind is Kind.OK:
-            got = self._decoded(verb, key, got)
-        return Record(len(self.records), time_us, _text(reply["who"]), kind, verb, got, *key)
+        step, part, verb, got = reply["step"], reply["part"], reply["do"], reply["got"]
+        who, kind = reply["who"], _ANSWERS[reply["is"]]
+        if type(got) is not dict or type(who) is not str or not self._is_place(step, part, verb):
+            raise TypeError
+        if kind is Kind.OK and verb in _DECODED:
+            got = self._decoded(verb, (step, part), got)
+        return _new(Record, (len(self.records), time_us, who, kind, verb, got, step, part, None, ""))
 
     def _decoded(self, verb: str, key: tuple[int, int], got: dict[str, Any]) -> dict[str, Any]:
         if verb == _IOCTL:
             data = got.pop("data")
             return {**decode_ioctl(self._ioctls[key], data), **got}
-        if verb == "read":
-            return decode_event(got["data"])
-        return got
+        return decode_event(got["data"])
 
     def _log(self, time_us: int, reply: dict[str, Any]) -> Record:
         level, text, phase, subject = self._read_log(_text(reply["raw"]))
-        seq = len(self.records)
-        return Record(seq, time_us, KERNEL, Kind.LOG, level, {"text": text}, -1, 0, phase, subject)
+        data = {"text": text}
+        return _new(
+            Record, (len(self.records), time_us, KERNEL, Kind.LOG, level, data, -1, 0, phase, subject)
+        )
 
     def _trace(self, time_us: int, reply: dict[str, Any]) -> Record:
         name, data, phase, subject = self._read_trace(_text(reply["raw"]))
-        return Record(len(self.records), time_us, KERNEL, Kind.TRACE, name, data, -1, 0, phase, subject)
+        return _new(
+            Record, (len(self.records), time_us, KERNEL, Kind.TRACE, name, data, -1, 0, phase, subject)
+        )
 
     def _end(self, time_us: int, reply: dict[str, Any]) -> Record:
-        record = Record(
-            len(self.records), time_us, _text(reply["who"]), Kind.END, "end", _mapping(reply["got"])
-        )
+        got = reply["got"]
+        if type(got) is not dict:
+            raise TypeError
         self.is_finished = True
-        return record
+        return Record(len(self.records), time_us, _text(reply["who"]), Kind.END, "end", got)
 
-    def _key(self, reply: dict[str, Any]) -> tuple[int, int]:
-        step, part = reply["step"], reply["part"]
-        if type(step) is not int or not 0 <= step < self._steps:
+    def _is_place(self, step: object, part: object, verb: object) -> bool:
+        """Whether a reply names a primitive and one of the case's steps; says so when the step is wrong."""
+        if type(step) is not int or type(part) is not int or not 0 <= step < self._steps:
             raise ProtocolError(f"a step outside the case, which has {self._steps}")
-        if type(part) is not int or part < 0:
-            raise ProtocolError("part must be a whole number")
-        if reply["do"] not in _VERBS:
-            raise ProtocolError("no such primitive")
-        return step, part
+        return part >= 0 and verb in _VERBS
 
 
 def json_object(line: bytes) -> dict[str, Any]:
@@ -259,19 +260,22 @@ def json_object(line: bytes) -> dict[str, Any]:
     return value
 
 
-def _time_us(value: Any) -> int:
-    if type(value) is not int or value < 0:
-        raise ProtocolError(f"t must be microseconds, not {excerpt(value)}")
-    return value
+def _refuse_time(value: object) -> int:
+    raise ProtocolError(f"t must be microseconds, not {excerpt(value)}")
+
+
+def _refusal(line: bytes, error: Exception) -> ProtocolError:
+    """What is wrong with a reply, and the reply, bounded."""
+    if isinstance(error, KeyError):
+        return ProtocolError(f"a reply without {excerpt(error.args[0])}, or unknown: {excerpt(line)}")
+    if isinstance(error, TypeError):
+        return ProtocolError(f"a reply with a wrong type: {excerpt(line)}")
+    if isinstance(error, ValueError):
+        return ProtocolError(f"not a line of JSON in UTF-8: {excerpt(line)}")
+    return ProtocolError(f"{error}: {excerpt(line)}")
 
 
 def _text(value: Any) -> str:
     if type(value) is not str:
-        raise ProtocolError(f"{excerpt(value)} must be a text")
-    return value
-
-
-def _mapping(value: Any) -> dict[str, Any]:
-    if type(value) is not dict:
-        raise ProtocolError(f"{excerpt(value)} must be an object")
+        raise TypeError
     return value

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +39,7 @@ def request(noun: dict[str, Any]) -> Request:
 class Scripted(Event):
     """An event that lowers to what a vector says."""
 
-    requests: tuple[Request, ...] = ()
+    requests: tuple[Request, ...] = field(default=(), hash=False)
 
     @classmethod
     def enabled(cls, sketch: Any, topology: Any) -> list[Any]:

@@ -64,7 +64,6 @@ class NativeDriver(FileOperations):
     def command(self, context: Context, word: str) -> Flow:
         """One process element command: 0, or a negative errno when the link is down or time is over."""
         machine, card = self.machine, context.afu.card
-        machine.trace("cxl_llcmd", f"{context.label} cmd={word}")
         deadline_us = machine.now_us + COMMAND_TIMEOUT_US
         rc = 0
         yield COMMAND_US
