@@ -4,21 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
-from typing import Any, ClassVar, Self
+from typing import ClassVar, Self
 
 from harness.events._beliefs import map_of
-from harness.events._requests import START_WORK_ERR_FF, one_of, start_work, store_command
-from harness.events.map import LENGTH_BYTES
+from harness.events._probing import begin
+from harness.events._requests import one_of
 from harness.vocab.event import PROBE, Chooser, Event, Role, Target
-from harness.vocab.registers import STORE_LOG_SLOTS, Command, Register
 from harness.vocab.request import Request, Verb
 from harness.vocab.sketch import Sketch
 from harness.vocab.topology import Afu, Topology
-
-_RETRY: dict[str, Any] = {"retry_ms": 60_000, "retry_on": ["EIO", "ENOENT", "ENODEV", "EBUSY", "ENXIO"]}
-_READ_TIMEOUT_MS = 1000
-_WED = 0x9B0B << 48
 
 
 @dataclass(frozen=True)
@@ -52,39 +46,9 @@ class ProbeAvailability(Event):
 
     def lower(self, topology: Topology) -> tuple[Request, ...]:
         """From open to close; the last two run whatever came before."""
-        return _probe(topology.afu(self.afu), self.kind, self.fd)
-
-
-@lru_cache(maxsize=256)
-def _probe(afu: Afu, kind: str, fd: str) -> tuple[Request, ...]:
-    mapping = map_of(fd)
-    # The last bytes of the node's name make the WED unlike any other's, and readable in a dump.
-    wed = _WED | int.from_bytes(f"{afu.name}{kind}".encode()[-6:], "big")
-    return (
-        Request(Verb.OPEN, {"fd": fd, "path": afu.node(kind), **_RETRY}),
-        start_work(fd, {"flags": START_WORK_ERR_FF, "wed": wed}, **_RETRY),
-        Request(Verb.MMAP, {"fd": fd, "map": mapping, "length": LENGTH_BYTES}),
-        *(_use(afu, kind, fd) if afu.has_test_registers else ()),
-        Request(Verb.MUNMAP, {"map": mapping}, is_always=True),
-        Request(Verb.CLOSE, {"fd": fd}, is_always=True),
-    )
-
-
-def _use(afu: Afu, kind: str, fd: str) -> tuple[Request, ...]:
-    mapping = map_of(fd)
-    interrupt = (
-        store_command(mapping, Command.RAISE_INTERRUPT, 1),
-        Request(Verb.READ, {"fd": fd, "timeout_ms": _READ_TIMEOUT_MS}),
-    )
-    log = _load(mapping, Register.STORE_LOG, STORE_LOG_SLOTS)  # each load gives the next slot
-    return (
-        _load(mapping, Register.WED),
-        *(interrupt if afu.irqs_min else ()),
-        *((log,) if kind != "s" else ()),
-        _load(mapping, Register.SCRATCH),
-    )
-
-
-def _load(mapping: str, register: Register, count: int = 1) -> Request:
-    many = {"count": count} if count > 1 else {}
-    return Request(Verb.LOAD, {"map": mapping, "offset": int(register), "width": 8, **many})
+        mapping = map_of(self.fd)
+        return (
+            *begin(topology.afu(self.afu), self.kind, self.fd),
+            Request(Verb.MUNMAP, {"map": mapping}, is_always=True),
+            Request(Verb.CLOSE, {"fd": self.fd}, is_always=True),
+        )

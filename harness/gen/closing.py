@@ -23,7 +23,7 @@ from harness.events.snapshot import Snapshot
 from harness.vocab.case import Step
 from harness.vocab.event import HARNESS, PROBE, Event
 from harness.vocab.sketch import Sketch
-from harness.vocab.topology import Platform, Topology
+from harness.vocab.topology import Afu, Platform, Topology
 
 END_TIMEOUT_MS = 20_000
 """How long the actors of a case have to finish before they are interrupted."""
@@ -86,19 +86,18 @@ def _restore(sketch: Sketch) -> list[Step]:
     return steps
 
 
+def _probe(afu: Afu) -> tuple[Event, ...]:
+    """Fill the AFU up, if it has not too many contexts; else one context of each kind."""
+    if afu.contexts_max <= CAPACITY_MAX:
+        return (ProbeCapacity(afu.name),)
+    return tuple(ProbeAvailability.of(afu, kind) for kind in afu.kinds)
+
+
 @lru_cache(maxsize=16)
 def _probes(topology: Topology) -> tuple[Step, ...]:
-    afus = topology.afus
-    filled = [afu for afu in afus if afu.contexts_max <= CAPACITY_MAX]
     events = (
-        # Filling an AFU up attaches slaves, so that only the first kind is left to be probed by itself.
-        *(
-            ProbeAvailability.of(afu, kind)
-            for afu in afus
-            for kind in afu.kinds[: 1 if afu in filled else None]
-        ),
-        *(ProbeCapacity(afu.name) for afu in filled),
-        *(RewriteMode(afu.name) for afu in afus),
+        *(probe for afu in topology.afus for probe in _probe(afu)),
+        *(RewriteMode(afu.name) for afu in topology.afus),
     )
     return (*(Step(PROBE, event) for event in events), _SNAPSHOT)
 

@@ -27,5 +27,8 @@ def _sample(topology):
         for step in case_from_seed(seed, topology, DrawRules(), events).steps:
             found[type(step.event)][step.event] = None
     assert Pause in found
-    assert ProbeAvailability in found
+    # An AFU with many contexts is probed by one of each kind; those here are filled up.
+    for afu in topology.afus:
+        for kind in afu.kinds:
+            found[ProbeAvailability][ProbeAvailability.of(afu, kind)] = None
     return {cls: tuple(of_cls) for cls, of_cls in found.items()}

@@ -79,7 +79,6 @@ class NativeDriver(FileOperations):
                 rc = -16
                 break
             yield COMMAND_POLL_US
-        machine.trace("cxl_llcmd_done", f"{context.label} cmd={word} rc={rc}")
         return rc
 
     def slice_interrupt(self, afu: DriverAfu) -> Flow:
