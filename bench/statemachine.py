@@ -17,6 +17,7 @@ from hypothesis.stateful import (
     Bundle,
     RuleBasedStateMachine,
     consumes,
+    invariant,
     multiple,
     rule,
     run_state_machine_as_test,
@@ -47,7 +48,9 @@ class Recovery(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.machine, self.surface, self.files = SimulatedHost(Platform.POWERNV)._build(1, [])
+        self.replies: list[str] = []
+        self.machine, self.surface, self.files = SimulatedHost(Platform.POWERNV)._build(1, self.replies)
+        self.checked = 0
         self.process: Process = self.surface.new_process("a0")
         self.next_fd = 0
         self.call("write_file", path="/sys/kernel/debug/powerpc/eeh_max_freezes", text="1000")
@@ -111,6 +114,15 @@ class Recovery(RuleBasedStateMachine):
     @rule()
     def pass_time(self) -> None:
         self.call("sleep", ms=10_000)
+
+    @invariant()
+    def kernel_log_is_clean(self) -> None:
+        new, self.checked = self.replies[self.checked :], len(self.replies)
+        assert not any(word in line for line in new for word in ("BUG:", "WARNING: CPU", "Oops"))
+
+    @invariant()
+    def descriptors_are_as_the_model_says(self) -> None:
+        assert set(self.process.maps) <= set(self.process.files)
 
     def teardown(self) -> None:
         """Exit, let the recovery end, and perform the very probes with which a campaign's case ends."""

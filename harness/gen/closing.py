@@ -87,18 +87,18 @@ def _restore(sketch: Sketch) -> list[Step]:
 
 
 def _probe(afu: Afu) -> tuple[Event, ...]:
-    """Fill the AFU up, if it has not too many contexts; else one context of each kind."""
+    """Fill the AFU up, if it has not too many contexts; else one context of each kind, and a mode change.
+
+    Either shows a context that leaked: it takes a place, or it forbids the change.
+    """
     if afu.contexts_max <= CAPACITY_MAX:
         return (ProbeCapacity(afu.name),)
-    return tuple(ProbeAvailability.of(afu, kind) for kind in afu.kinds)
+    return (*(ProbeAvailability.of(afu, kind) for kind in afu.kinds), RewriteMode(afu.name))
 
 
 @lru_cache(maxsize=16)
 def _probes(topology: Topology) -> tuple[Step, ...]:
-    events = (
-        *(probe for afu in topology.afus for probe in _probe(afu)),
-        *(RewriteMode(afu.name) for afu in topology.afus),
-    )
+    events = [probe for afu in topology.afus for probe in _probe(afu)]
     return (*(Step(PROBE, event) for event in events), _SNAPSHOT)
 
 

@@ -128,36 +128,37 @@ class Scheduler:
 
     def run(self, steps: int) -> bool:
         """Run for `steps` resumptions; False when `is_over`, or when nobody can ever run again."""
-        ready = self._ready
+        ready, timers = self._ready, self._timers
         for _ in range(steps):
             if self.is_over or (not ready and not self._jump()):
                 return False
             self.now_us += 1
             task, why = ready.pop(self._draw(len(ready))) if len(ready) > 1 else ready.pop()
-            self._step(task, why)
-            if self._timers and self._timers[0][0] <= self.now_us:
+            self.current = task
+            try:
+                wish = task.body.send(why)
+            except StopIteration:
+                task.is_done = True
+                self.wake(task.ended)
+            else:
+                if isinstance(wish, str):
+                    ready.append((task, None))
+                else:
+                    self._rest(task, wish)
+            if timers and timers[0][0] <= self.now_us:
                 self._wake_sleepers()
         self.steps += steps
         return True
 
-    def _step(self, task: Task, why: Wake | None) -> None:
-        self.current = task
-        try:
-            wish = task.body.send(why)
-        except StopIteration:
-            task.is_done = True
-            self.wake(task.ended)
-            return
-        if wish.__class__ is str:
-            self._ready.append((task, None))
-        elif wish.__class__ is int:
+    def _rest(self, task: Task, wish: int | Wait) -> None:
+        """Let `task` sleep or wait, as it wishes."""
+        if isinstance(wish, int):
             self._sleep(task, wish)
-        else:
-            assert isinstance(wish, Wait)
-            task.wait = wish
-            wish.queue.tasks.append(task)
-            if wish.timeout_us >= 0:
-                self._sleep(task, wish.timeout_us)
+            return
+        task.wait = wish
+        wish.queue.tasks.append(task)
+        if wish.timeout_us >= 0:
+            self._sleep(task, wish.timeout_us)
 
     def _sleep(self, task: Task, length_us: int) -> None:
         self._timer_number += 1

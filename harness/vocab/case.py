@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 from hashlib import sha256
-from typing import Any
 
 from harness.vocab.event import Event
 from harness.vocab.topology import Platform
@@ -60,24 +59,19 @@ class Case:
     @cached_property
     def id(self) -> str:
         """Twelve hexadecimal digits: the hash of all that decides what is done (so not of `origin`)."""
-        text = json.dumps(self._essence(), sort_keys=True, separators=(",", ":"))
+        head = json.dumps([self.schema, self.platform.value, self.schedule_seed])
+        text = "\n".join([head, *[_essence(step) for step in self.steps]])
         return sha256(text.encode()).hexdigest()[:12]
 
     def with_steps(self, steps: tuple[Step, ...]) -> Case:
         """The same header over other steps."""
         return replace(self, steps=steps)
 
-    def _essence(self) -> list[Any]:
-        steps = [
-            [
-                s.actor,
-                type(s.event).__name__,
-                s.event.details,
-                s.when.after_ms,
-                s.when.phase,
-                s.when.nth,
-                s.when.within_ms,
-            ]
-            for s in self.steps
-        ]
-        return [self.schema, self.platform.value, self.schedule_seed, steps]
+
+@lru_cache(maxsize=4096)
+def _essence(step: Step) -> str:
+    """What of a step decides what is done; remembered, because many cases share many steps."""
+    when = step.when
+    trigger = [when.after_ms, when.phase, when.nth, when.within_ms]
+    essence = [step.actor, type(step.event).__name__, step.event.details, trigger]
+    return json.dumps(essence, sort_keys=True, separators=(",", ":"))

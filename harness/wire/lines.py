@@ -137,6 +137,11 @@ def encode_when(when: When, platform: Platform) -> dict[str, Json] | None:
     return {"after_ms": when.after_ms, "sees": sees, "nth": when.nth, "within_ms": when.within_ms}
 
 
+@lru_cache(maxsize=16)
+def _trace_reader(topology: Topology) -> TraceReader:
+    return TraceReader(topology)
+
+
 class Decoder:
     """Turns the reply lines of one case into Records, as they come.
 
@@ -150,7 +155,7 @@ class Decoder:
         self.consumed = 0
         self._steps = len(intents)
         self._read_log = KlogReader(topology).read
-        self._read_trace = TraceReader(topology).read
+        self._read_trace = _trace_reader(topology).read
         self._ioctls: dict[tuple[int, int], str] = {}
         self._decoders: dict[str, Callable[[int, dict[str, Any]], Record]] = {
             "invoke": self._invoke,

@@ -43,9 +43,10 @@ class Traced(NamedTuple):
 
 
 class TraceReader:
-    """Reads trace lines of a host with this topology. Keeps nothing from line to line."""
+    """Reads trace lines of a host with this topology. What a line says depends on no other line."""
 
     def __init__(self, topology: Topology) -> None:
+        self._known: dict[tuple[str, str], Traced] = {}
         self._meaning = _meanings(topology.platform)
         self._afu_by_unit = {afu.unit: afu.name for afu in topology.afus if afu.unit}
         self._card_by_eeh_pe: dict[tuple[int, int], str] = {}
@@ -53,7 +54,20 @@ class TraceReader:
             self._card_by_eeh_pe = {(card.phb, card.eeh_pe): card.name for card in topology.cards}
 
     def read(self, raw: str) -> Traced:
-        """Return what one line of trace_pipe says."""
+        """Return what one line of trace_pipe says.
+
+        Lines that differ in their time only are read once: the result is shared and must not be changed.
+        """
+        head, _, rest = raw.partition(": ")
+        key = (head.rpartition(" ")[0], rest)
+        known = self._known.get(key)
+        if known is None:
+            known = self._read_new(raw)
+            if len(self._known) < _REMEMBERED:
+                self._known[key] = known
+        return known
+
+    def _read_new(self, raw: str) -> Traced:
         try:
             head, event, text = raw.split(": ", 2)
             task, cpu, flags, _ = head.rsplit(None, 3)

@@ -109,7 +109,6 @@ def test_the_end_waits_exits_probes_and_looks(topology):
         closing = names[closing_index(case) :]
         assert names[:2] == ["Snapshot", "Await"]
         assert closing[-1] == "Snapshot"
-        assert closing.count("RewriteMode") >= 3
         assert closing.count("ProbeCapacity") == 3
         alive = {s.actor for s in case.steps} - RESERVED_ACTORS
         alive |= {s.event.child for s in case.steps if isinstance(s.event, Fork)}
@@ -158,8 +157,8 @@ def test_cases_of_a_few_seeds_are_pinned():
 
 
 PINNED_IDS = {
-    "powernv": ["5dead87ec72e", "183f80e6fcaf", "8f395e02cf3c"],
-    "powervm": ["9293a8e59ef2", "f1bf9e244cf2", "cea6e51fa3f5"],
+    "powernv": ["9577a40c7b62", "66af67be0de9", "71a725bd0b21"],
+    "powervm": ["f628342666b0", "2d361e5aa061", "89278899f3b1"],
 }
 
 
