@@ -17,16 +17,17 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, partial
 from importlib import metadata
 from types import FrameType
 from typing import Protocol
 
 from harness.hosts.host import Host
 from harness.run.deadline import Deadline, Stopwatch, now_utc
-from harness.run.lane import Lane, Orders
+from harness.run.lane import Lane, Orders, Stopping
 from harness.run.store import CAMPAIGN, RunDirectory
 from harness.run.tally import KeepRules, Progress, Tally
+from harness.run.workers import MakeLane, workers
 from harness.vocab.campaign import Campaign, Ended
 from harness.wire.campaignfile import campaign_to_json
 
@@ -86,57 +87,46 @@ class _Performance:
         self._watch = watch
         self._started = now_utc()
         self._stopwatch = Stopwatch()
-        self._stop = threading.Event()
-        self._errors: list[BaseException] = []
         urls = [url for url, _ in setup.openers]
         self._tally = Tally(urls, setup.keep)
-        self._lanes = list(self._make_lanes(urls))
+        self._workers, self._stop = workers(list(self._lane_makers(urls)), self._tally)
 
-    def _make_lanes(self, urls: Sequence[str]) -> Iterator[Lane]:
+    def _lane_makers(self, urls: Sequence[str]) -> Iterator[MakeLane]:
         budget = self._setup.budget
         until = Deadline.after(budget.seconds) if budget.seconds else Deadline.never()
         same: Counter[str] = Counter()
         for index, (url, opener) in enumerate(self._setup.openers):
-            yield Lane(
+            yield partial(
+                Lane,
                 url,
                 opener,
                 self._setup.orders,
-                self._tally,
-                self._directory,
+                directory=self._directory,
                 ordinal=same[url],
                 until=until,
                 cases_max=share(budget.cases, len(urls), index),
-                stop=self._stop,
             )
             same[url] += 1
 
     def run(self) -> Campaign:
         self._write(Ended.INTERRUPTED)
-        threads = [
-            threading.Thread(target=self._guarded, args=(lane,), name=lane.url, daemon=True)
-            for lane in self._lanes
-        ]
         with _stopping_on_signals(self._stop):
-            for thread in threads:
-                thread.start()
-            self._oversee(threads)
-        if self._errors:
-            raise self._errors[0]
+            for worker in self._workers:
+                worker.start()
+            self._oversee()
+        for worker in self._workers:
+            if worker.error:
+                raise worker.error
         return self._write(self._ended())
 
-    def _guarded(self, lane: Lane) -> None:
-        try:
-            lane.run()
-        except BaseException as error:  # noqa: BLE001 - raised again in the thread that waits for the lanes
-            self._errors.append(error)
-            self._stop.set()
-
-    def _oversee(self, threads: Sequence[threading.Thread]) -> None:
+    def _oversee(self) -> None:
         """Wait for the lanes; renew the summary, tell the watcher, abandon lanes that do not stop."""
         renew = Deadline.after(_RENEW_S)
         grace: Deadline | None = None
-        while alive := [thread for thread in threads if thread.is_alive()]:
+        while alive := [worker for worker in self._workers if worker.is_alive()]:
             alive[0].join(_TICK_S)
+            if any(worker.error for worker in self._workers):
+                self._stop.set()
             if self._watch:
                 self._watch(self._tally.progress(), self._stopwatch.elapsed_s)
             if renew.is_over:
@@ -145,15 +135,15 @@ class _Performance:
             if self._stop.is_set():
                 grace = grace or Deadline.after(STOP_GRACE_S)
                 if grace.is_over:
-                    for lane in self._lanes:
-                        lane.abandon()
+                    for worker in alive:
+                        worker.abandon()
 
     def _ended(self) -> Ended:
         if self._stop.is_set():
             return Ended.INTERRUPTED
-        if all(lane.trouble for lane in self._lanes):
+        if all(worker.trouble for worker in self._workers):
             return Ended.INFRA
-        is_spent = all(lane.is_spent or lane.trouble for lane in self._lanes)
+        is_spent = all(worker.is_spent or worker.trouble for worker in self._workers)
         return Ended.BUDGET if is_spent else Ended.EXHAUSTED
 
     def _write(self, ended: Ended) -> Campaign:
@@ -192,7 +182,7 @@ def versions() -> dict[str, str]:
 
 
 @contextmanager
-def _stopping_on_signals(stop: threading.Event) -> Iterator[None]:
+def _stopping_on_signals(stop: Stopping) -> Iterator[None]:
     """Let SIGINT and SIGTERM set `stop`. A second signal acts as it did before."""
     if threading.current_thread() is not threading.main_thread():
         yield

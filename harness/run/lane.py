@@ -1,16 +1,16 @@
 """One host's part of a campaign: performs saved cases, then drawn ones, judges them, and minimises new bugs.
 
-A lane runs in a thread of its own and shares nothing with the others but the Tally and the run directory.
+A lane runs beside others and shares nothing with them but the Tally and the run directory.
 """
 
 from __future__ import annotations
 
 import shlex
-import threading
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from hashlib import sha256
+from typing import Protocol
 
 from harness.hosts.host import Host
 from harness.run.deadline import Deadline
@@ -19,10 +19,11 @@ from harness.run.judge import judge
 from harness.run.minimise import Minimised, minimise
 from harness.run.runner import Performance, Runner
 from harness.run.store import Entry, RunDirectory
-from harness.run.tally import Tally
+from harness.vocab.campaign import HostIdentity
 from harness.vocab.case import Case
 from harness.vocab.errors import InfraError, UsageError
 from harness.vocab.oracle import Oracle
+from harness.vocab.run import Run
 from harness.vocab.topology import Topology
 from harness.vocab.verdict import Finding
 from harness.wire import casefile
@@ -49,6 +50,46 @@ class Orders:
     saved: tuple[Case, ...] = ()
 
 
+class Counting(Protocol):
+    """Whom a lane counts with: a Tally, here or in another process."""
+
+    def next_number(self) -> int:
+        """The number of a run that is about to begin."""
+        ...
+
+    def identify(self, identity: HostIdentity, /) -> None:
+        """A host said who it is."""
+        ...
+
+    def trouble(self, sentence: str, /) -> None:
+        """Something went wrong in the lab."""
+        ...
+
+    def wants(self, run: Run, /) -> bool:
+        """Whether `run` is to be kept with its history."""
+        ...
+
+    def count(self, run: Run, oracles: Sequence[str], /) -> list[Finding]:
+        """Count a run that has ended; returns the first finding of each signature never seen before."""
+        ...
+
+    def minimised(self, signature: str, **facts: str | int | bool) -> None:
+        """Fill in what became known of a bug."""
+        ...
+
+
+class Stopping(Protocol):
+    """What tells lanes to stop: an Event of threads or of processes."""
+
+    def is_set(self) -> bool:
+        """Whether to stop."""
+        ...
+
+    def set(self) -> None:
+        """Stop."""
+        ...
+
+
 class Lane:
     """One host of a campaign.
 
@@ -60,13 +101,13 @@ class Lane:
         url: str,
         opener: Callable[[], Host],
         orders: Orders,
-        tally: Tally,
+        tally: Counting,
         directory: RunDirectory,
         *,
         ordinal: int = 0,
         until: Deadline,
         cases_max: int | None,
-        stop: threading.Event,
+        stop: Stopping,
     ) -> None:
         """`ordinal` tells lanes with the same URL apart; `cases_max` and `until` are this lane's budget."""
         self.url = url

@@ -1,4 +1,4 @@
-"""An undocumented errno where EIO is due."""
+"""A purged context answers with an undocumented errno where EIO is due."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A suspicion is settled only after a long time."""
+"""EEH settles a suspicion only after a long time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Permanent failure is not final."""
+"""EEH brings a device back that it has disabled for good."""
 
 from __future__ import annotations
 

@@ -1,33 +1,27 @@
-"""PHYP lets a permanently failed function come back, and the driver believes it."""
+"""The driver says that an AFU has failed for good, and resumes it all the same."""
 
 from __future__ import annotations
 
 from harness.sim.driver.context import DriverAfu
 from harness.sim.driver.guest import GuestDriver
-from harness.sim.phyp import State
 from harness.sim.scheduler import Flow
 from harness.vocab.oracle import Mutant
 from harness.vocab.topology import Platform
 
 
 class FailedAfuComesBack(GuestDriver):
-    """The defect: PERM_UNAVAILABLE ends by itself and the AFU is let in again."""
+    """The defect: an AFU that is PERM_UNAVAILABLE is resumed."""
 
     def on_permanently_unavailable(self, afu: DriverAfu) -> Flow:
-        """Declare the failure; then force the function back to NORMAL."""
+        """Give the AFU up, and two seconds later go on with it."""
         yield from super().on_permanently_unavailable(afu)
         yield 2_000_000
-        function = self.phyp.functions[afu.unit]
-        function.state = State.NORMAL
-        afu.hardware.reset()
-        afu.hardware.is_isolated = False
-        afu.is_permanent = False
         self.tell_resume(afu)
 
 
 MUTANT = Mutant(
     name="FailedAfuComesBack",
-    title="PERM_UNAVAILABLE ends by itself and the AFU is let in again",
+    title="an AFU that is PERM_UNAVAILABLE is resumed",
     platforms=frozenset({Platform.POWERVM}),
     killed_by=("permanent_failure_is_final",),
     component="driver",

@@ -1,4 +1,4 @@
-"""CXL_START_WORK_ERR_FF is lost: applications that asked for all Fs get SIGBUS."""
+"""The purge loses CXL_START_WORK_ERR_FF, and applications that asked for all Fs get SIGBUS."""
 
 from __future__ import annotations
 

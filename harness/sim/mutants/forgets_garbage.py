@@ -1,4 +1,4 @@
-"""Purged contexts pile up."""
+"""Purged contexts pile up on the garbage list."""
 
 from __future__ import annotations
 

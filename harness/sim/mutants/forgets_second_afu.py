@@ -23,7 +23,7 @@ MUTANT = Mutant(
     name="ForgetsSecondAfu",
     title="error_detected quiesces one AFU only",
     platforms=frozenset({Platform.POWERNV}),
-    killed_by=("contexts_purged", "loads_give_all_ones"),
+    killed_by=("contexts_purged", "phases_in_order"),
     component="driver",
     override=ForgetsSecondAfu,
 )

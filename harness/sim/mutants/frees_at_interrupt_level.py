@@ -1,4 +1,4 @@
-"""Memory is freed where nothing may be: the very thing that the garbage list is for."""
+"""The purge frees memory at interrupt level, which is what the garbage list is there to avoid."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from harness.vocab.topology import BOTH_PLATFORMS
 
 
 class FreesAtInterruptLevel(Recovery):
-    """The defect: a purged context that nobody has open is freed at interrupt level."""
+    """The defect: a context is freed in the moment in which it is put on the garbage list."""
 
     def add_to_garbage(self, context: Context) -> None:
-        """Free part of the context at once, and the rest later."""
-        self.machine.trace("reclaim_ctx", f"{context.afu.name} pe={context.number + 1000}")
+        """Say that its memory is freed, then let the deferred part do the rest."""
+        self.machine.trace("reclaim_ctx", context.label)
         super().add_to_garbage(context)
 
 
 MUTANT = Mutant(
     name="FreesAtInterruptLevel",
-    title="a purged context that nobody has open is freed at interrupt level",
+    title="a context is freed in the moment in which it is put on the garbage list",
     platforms=BOTH_PLATFORMS,
     killed_by=("freed_outside_interrupts",),
     component="driver",

@@ -1,4 +1,4 @@
-"""Use after free: the deferred part does not look whether a file is still open."""
+"""The deferred part frees a context whose file is still open (use after free)."""
 
 from __future__ import annotations
 

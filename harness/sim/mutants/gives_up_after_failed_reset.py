@@ -1,4 +1,4 @@
-"""One failed reset and the AFU is forgotten."""
+"""The driver forgets an AFU whose reset has failed once."""
 
 from __future__ import annotations
 

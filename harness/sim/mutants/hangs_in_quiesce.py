@@ -1,4 +1,4 @@
-"""A recovery that never ends when two contexts have to be purged."""
+"""A recovery that purges two contexts never ends."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What Linux 6.1 does: contexts stay attached to an AFU that is gone for a time."""
+"""Contexts stay attached to an AFU that is gone for a time (as in Linux 6.1)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A frozen device still answers."""
+"""A device that is isolated still answers loads."""
 
 from __future__ import annotations
 
@@ -8,10 +8,13 @@ from harness.vocab.topology import BOTH_PLATFORMS
 
 
 class _TalkativeAfu(AfuHardware):
+    unreached = 0  # accesses that isolation should have stopped
+
     def is_reached(self, number: int, access: str) -> bool:
-        is_reached = super().is_reached(number, access)
-        self.accesses = getattr(self, "accesses", 0) + (not is_reached)
-        return is_reached or (access == "load" and self.accesses % 3 == 0)
+        if super().is_reached(number, access):
+            return True
+        self.unreached += 1
+        return access == "load" and self.unreached % 3 == 0
 
 
 class IsolatedCardAnswersLoads(CardHardware):

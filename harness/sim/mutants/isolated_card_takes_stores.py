@@ -1,4 +1,4 @@
-"""Stores reach the device while it is frozen."""
+"""A device that is isolated still takes stores."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What Linux 6.1 does: a permanently failed AFU keeps its contexts, and their waiters sleep on."""
+"""A permanently failed AFU keeps its contexts, and their waiters sleep on (as in Linux 6.1)."""
 
 from __future__ import annotations
 

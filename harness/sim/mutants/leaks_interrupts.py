@@ -1,4 +1,4 @@
-"""Rows of /proc/interrupts outlive their context."""
+"""Interrupt lines, and their rows of /proc/interrupts, outlive the contexts that a recovery closed."""
 
 from __future__ import annotations
 
@@ -9,21 +9,17 @@ from harness.vocab.topology import BOTH_PLATFORMS
 
 
 class LeaksInterrupts(Recovery):
-    """The defect: a purge does not give interrupt lines back."""
+    """The defect: a purged context does not give its interrupt lines back."""
 
     def release_interrupts(self, context: Context) -> None:
-        """Keep those of purged contexts, masked as they are."""
-        if not any(line.is_masked for line in context.lines) or not self.is_recovering(context):
+        """Give them back, unless the context was purged."""
+        if not context.is_garbage:
             super().release_interrupts(context)
-
-    def is_recovering(self, context: Context) -> bool:
-        """Whether it was a recovery that closed the context."""
-        return context.afu.is_quiesced
 
 
 MUTANT = Mutant(
     name="LeaksInterrupts",
-    title="a purge does not give interrupt lines back",
+    title="a purged context does not give its interrupt lines back",
     platforms=BOTH_PLATFORMS,
     killed_by=("resources_return",),
     component="driver",

@@ -1,4 +1,4 @@
-"""References to processes leak (kin of a05b82d5149d)."""
+"""References to processes outlive the contexts that a recovery closed (kin of a05b82d5149d)."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from harness.vocab.topology import BOTH_PLATFORMS
 
 
 class LeaksPids(Recovery):
-    """The defect: a purge keeps the pid and the memory map of who attached."""
+    """The defect: a purged context keeps the pid and the memory map of the process that attached it."""
 
     def put_pid(self, context: Context) -> None:
-        """Put them only for contexts that were closed by their owner."""
+        """Put them, unless the context was purged."""
         if not context.is_garbage:
             super().put_pid(context)
 
 
 MUTANT = Mutant(
     name="LeaksPids",
-    title="a purge keeps the pid and the memory map of who attached",
+    title="a purged context keeps the pid and the memory map of the process that attached it",
     platforms=BOTH_PLATFORMS,
     killed_by=("resources_return",),
     component="driver",

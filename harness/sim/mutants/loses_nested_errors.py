@@ -1,4 +1,4 @@
-"""An error during recovery is forgotten."""
+"""EEH forgets an error that comes during a recovery."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ MUTANT = Mutant(
     name="LosesNestedErrors",
     title="a freeze after the reset ends the recovery without another one",
     platforms=frozenset({Platform.POWERNV}),
-    killed_by=("availability_returns", "detected_in_time"),
+    killed_by=("availability_returns",),
     component="eeh",
     override=LosesNestedErrors,
 )

@@ -1,4 +1,4 @@
-"""Whoever waits on a purged context sleeps on."""
+"""Whoever waits on a purged context is not woken."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""New contexts are locked out for ever."""
+"""A recovery locks new contexts out for ever."""
 
 from __future__ import annotations
 

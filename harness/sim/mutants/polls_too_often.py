@@ -1,4 +1,4 @@
-"""The state check costs ten times what it may."""
+"""The periodic check costs ten times what it may."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Silent changes stay unnoticed for long."""
+"""The periodic check comes so seldom that changes of state stay unnoticed for long."""
 
 from __future__ import annotations
 

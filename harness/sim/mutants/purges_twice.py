@@ -24,7 +24,7 @@ MUTANT = Mutant(
     name="PurgesTwice",
     title="an active context is purged twice",
     platforms=BOTH_PLATFORMS,
-    killed_by=("contexts_purged", "freed_once"),
+    killed_by=("contexts_purged",),
     component="driver",
     override=PurgesTwice,
 )

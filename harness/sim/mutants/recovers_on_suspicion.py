@@ -1,4 +1,4 @@
-"""Recovery starts without a look at the state of the device."""
+"""A recovery starts without a look at the state of the device."""
 
 from __future__ import annotations
 

@@ -8,14 +8,14 @@ from harness.sim.driver.context import DriverAfu
 from harness.sim.driver.recovery import Recovery
 from harness.sim.scheduler import Flow
 from harness.vocab.oracle import Mutant
-from harness.vocab.topology import Platform
+from harness.vocab.topology import BOTH_PLATFORMS
 
 
 class ResetsBeforePurge(Recovery):
-    """The defect: error_detected returns before the contexts are purged."""
+    """The defect: the purge comes three seconds after it is due, and nothing waits for it."""
 
     def quiesce(self, afus: Sequence[DriverAfu]) -> Flow:
-        """Begin to quiesce some seconds later, and do not wait for it."""
+        """Leave it to a task that begins later."""
         yield "quiesce"
         self.machine.spawn(self._later(afus))
 
@@ -26,8 +26,8 @@ class ResetsBeforePurge(Recovery):
 
 MUTANT = Mutant(
     name="ResetsBeforePurge",
-    title="error_detected returns before the contexts are purged",
-    platforms=frozenset({Platform.POWERNV}),
+    title="the purge comes three seconds after it is due, and nothing waits for it",
+    platforms=BOTH_PLATFORMS,
     killed_by=("phases_in_order", "contexts_purged"),
     component="driver",
     override=ResetsBeforePurge,

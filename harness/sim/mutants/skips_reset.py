@@ -1,4 +1,4 @@
-"""The AFU is taken for recovered without a reset by hcall."""
+"""The driver takes an AFU for recovered without a reset by hcall."""
 
 from __future__ import annotations
 

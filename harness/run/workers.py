@@ -1,0 +1,203 @@
+"""Where a lane runs: in a thread when there is one host, in a process of its own when there are several.
+
+Performing and judging keep a processor busy, and two threads of one interpreter share one. So with several
+hosts each lane is forked; only what it counts comes back, by a pipe, and is added to the one Tally here.
+
+The rules:
+1. A lane in a process asks for every count by one message and waits for the answer.
+2. It ignores SIGINT: whoever oversees the campaign says when to stop. It ends when its pipe is closed, so
+   that it does not outlive a harness that was killed.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable, Sequence
+from multiprocessing.connection import Connection
+from typing import Any, Protocol
+
+from harness.run.lane import Counting, Lane, Stopping
+from harness.run.tally import Tally
+from harness.vocab.campaign import HostIdentity
+from harness.vocab.run import Run
+from harness.vocab.verdict import Finding
+
+
+class MakeLane(Protocol):
+    """Makes the lane of one host."""
+
+    def __call__(self, *, tally: Counting, stop: Stopping) -> Lane:
+        """Return a lane that counts with `tally` and looks at `stop`."""
+        ...
+
+
+_FORK = multiprocessing.get_context("fork")  # what a lane is made of holds functions, which cannot be sent
+_COUNTING = frozenset({"next_number", "identify", "trouble", "wants", "count", "minimised"})
+
+
+class Worker(Protocol):
+    """A lane under way. After its end `trouble` and `is_spent` are the lane's, `error` what it raised."""
+
+    trouble: str
+    is_spent: bool
+    error: BaseException | None
+
+    def start(self) -> None:
+        """Begin."""
+        ...
+
+    def is_alive(self) -> bool:
+        """Whether it is still under way."""
+        ...
+
+    def join(self, timeout_s: float) -> None:
+        """Wait for its end, `timeout_s` at most."""
+        ...
+
+    def abandon(self) -> None:
+        """Drop its host at once."""
+        ...
+
+
+class ThreadWorker:
+    """A lane in a thread."""
+
+    def __init__(self, make: MakeLane, tally: Tally, stop: Stopping) -> None:
+        self.trouble = ""
+        self.is_spent = False
+        self.error: BaseException | None = None
+        self._lane = make(tally=tally, stop=stop)
+        self._thread = threading.Thread(target=self._run, name=self._lane.url, daemon=True)
+        self.start = self._thread.start
+        self.is_alive = self._thread.is_alive
+        self.join: Callable[[float], None] = self._thread.join
+        self.abandon = self._lane.abandon
+
+    def _run(self) -> None:
+        try:
+            self._lane.run()
+        except BaseException as error:  # noqa: BLE001 - raised again in the thread that oversees the lanes
+            self.error = error
+        self.trouble, self.is_spent = self._lane.trouble, self._lane.is_spent
+
+
+class ProcessWorker:
+    """A lane in a process; a thread here counts for it."""
+
+    def __init__(self, make: MakeLane, tally: Tally, stop: Stopping, others: Sequence[ProcessWorker]) -> None:
+        """`others` were made before: their pipes must not be kept open by this one's process."""
+        self.trouble = ""
+        self.is_spent = False
+        self.error: BaseException | None = None
+        self._tally = tally
+        self._pipe, far_end = _FORK.Pipe()
+        near_ends = [self._pipe, *(other._pipe for other in others)]
+        self._far_end = far_end
+        self._process = _FORK.Process(target=_main, args=(make, stop, far_end, near_ends), daemon=True)
+        self._thread = threading.Thread(target=self._count, daemon=True)
+
+    def start(self) -> None:
+        """Fork the lane, and count for it."""
+        sys.stdout.flush()
+        sys.stderr.flush()
+        self._process.start()
+        self._far_end.close()
+        self._thread.start()
+
+    def is_alive(self) -> bool:
+        """Whether the lane has not ended, or its last words were not heard yet."""
+        return self._thread.is_alive()
+
+    def join(self, timeout_s: float) -> None:
+        """Wait for the end of the lane."""
+        self._thread.join(timeout_s)
+
+    def abandon(self) -> None:
+        """End the process; its host notices that."""
+        self._process.terminate()
+
+    def _count(self) -> None:
+        try:
+            while True:
+                name, args, named = self._pipe.recv()
+                if name == "end":
+                    self.trouble, self.is_spent, self.error = args
+                    break
+                if name not in _COUNTING:
+                    raise ValueError(f"a lane asked for {name}")
+                self._pipe.send(getattr(self._tally, name)(*args, **named))
+        except (EOFError, OSError):
+            self.trouble = self.trouble or "the process of this lane was ended"
+        self._process.join()
+
+
+class RemoteTally:
+    """The Tally as a lane's process sees it."""
+
+    def __init__(self, pipe: Connection) -> None:
+        self._pipe = pipe
+
+    def _ask(self, name: str, *args: Any, **named: Any) -> Any:
+        self._pipe.send((name, args, named))
+        return self._pipe.recv()
+
+    def next_number(self) -> int:
+        """See Tally."""
+        return int(self._ask("next_number"))
+
+    def identify(self, identity: HostIdentity) -> None:
+        """See Tally."""
+        self._ask("identify", identity)
+
+    def trouble(self, sentence: str) -> None:
+        """See Tally."""
+        self._ask("trouble", sentence)
+
+    def wants(self, run: Run) -> bool:
+        """See Tally."""
+        return bool(self._ask("wants", run))
+
+    def count(self, run: Run, oracles: Sequence[str]) -> list[Finding]:
+        """See Tally."""
+        found: list[Finding] = self._ask("count", run, oracles)
+        return found
+
+    def minimised(self, signature: str, **facts: str | int | bool) -> None:
+        """See Tally."""
+        self._ask("minimised", signature, **facts)
+
+
+def _main(make: MakeLane, stop: Stopping, pipe: Connection, others: Sequence[Connection]) -> None:
+    """What the process of a lane does."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    for other in others:
+        other.close()
+    lane = make(tally=RemoteTally(pipe), stop=stop)
+    error: BaseException | None = None
+    try:
+        try:
+            lane.run()
+        except (EOFError, ConnectionError):
+            raise
+        except Exception as raised:  # noqa: BLE001 - raised again in the process that oversees the lanes
+            error = raised
+        pipe.send(("end", (lane.trouble, lane.is_spent, error), {}))
+    except (EOFError, ConnectionError):
+        os._exit(1)  # nobody counts any more: the harness was killed
+
+
+def workers(makers: Sequence[MakeLane], tally: Tally) -> tuple[list[Worker], Stopping]:
+    """A worker for each lane, and what stops them all."""
+    if len(makers) == 1:
+        stop: Stopping = threading.Event()
+        return [ThreadWorker(makers[0], tally, stop)], stop
+    stop = _FORK.Event()
+    made: list[ProcessWorker] = []
+    for make in makers:
+        made.append(ProcessWorker(make, tally, stop, made))
+    return list(made), stop
