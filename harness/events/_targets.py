@@ -1,11 +1,13 @@
-"""Who can act on what: the lists of targets that several events offer, and the AFUs that a fault reaches."""
+"""Who can act on what: targets that events share, the AFUs that a fault reaches, events on one subject."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Self
 
 from harness.events._beliefs import HEIR
-from harness.vocab.event import NEMESIS, Target
+from harness.vocab.event import NEMESIS, Chooser, Event, Target
 from harness.vocab.sketch import ContextBelief, Sketch
 from harness.vocab.topology import Card, Topology
 
@@ -74,3 +76,45 @@ def phb_afus(topology: Topology, card: str) -> frozenset[str]:
 
 def _afus(cards: Iterable[Card]) -> frozenset[str]:
     return frozenset(afu.name for card in cards for afu in card.afus)
+
+
+@dataclass(frozen=True)
+class OnCard(Event):
+    """What happens to a card as a whole, and so to all its AFUs, by the nemesis."""
+
+    card: str
+
+    @classmethod
+    def enabled(cls, sketch: Sketch, topology: Topology) -> Sequence[Target]:
+        """Any card."""
+        return cards_of(topology)
+
+    @classmethod
+    def draw(cls, target: Target, sketch: Sketch, topology: Topology, choose: Chooser) -> Self:
+        """Nothing is left to choose."""
+        return cls(target[1])
+
+    def disturbs(self, topology: Topology) -> frozenset[str]:
+        """All AFUs of the card."""
+        return card_afus(topology, self.card)
+
+
+@dataclass(frozen=True)
+class OnAfu(Event):
+    """What happens to one AFU, by the nemesis."""
+
+    afu: str
+
+    @classmethod
+    def enabled(cls, sketch: Sketch, topology: Topology) -> Sequence[Target]:
+        """Any AFU."""
+        return afus_of(topology)
+
+    @classmethod
+    def draw(cls, target: Target, sketch: Sketch, topology: Topology, choose: Chooser) -> Self:
+        """Nothing is left to choose."""
+        return cls(target[1])
+
+    def disturbs(self, topology: Topology) -> frozenset[str]:
+        """The AFU."""
+        return frozenset({self.afu})

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar, Self
 
 from harness.events._beliefs import MODE
 from harness.events._requests import cxl_path, one_of, write_file
-from harness.events._targets import afus_of
-from harness.vocab.event import Chooser, Event, Role, Target
+from harness.events._targets import OnAfu
+from harness.vocab.event import Chooser, Role, Target
 from harness.vocab.request import Request
 from harness.vocab.sketch import Sketch
 from harness.vocab.topology import Mode, Topology
@@ -18,19 +17,13 @@ NO_MODE = "none"
 
 
 @dataclass(frozen=True)
-class ChangeMode(Event):
+class ChangeMode(OnAfu):
     """Write `mode` to the mode file of `afu`."""
 
     role: ClassVar[Role] = Role.CONTROL
     weight: ClassVar[int] = 4
 
-    afu: str
     mode: str = field(metadata=one_of(*(mode.value for mode in Mode), NO_MODE))
-
-    @classmethod
-    def enabled(cls, sketch: Sketch, topology: Topology) -> Sequence[Target]:
-        """Any AFU."""
-        return afus_of(topology)
 
     @classmethod
     def draw(cls, target: Target, sketch: Sketch, topology: Topology, choose: Chooser) -> Self:
@@ -45,7 +38,3 @@ class ChangeMode(Event):
     def advance(self, actor: str, sketch: Sketch) -> Sketch:
         """The mode may have changed."""
         return sketch.with_setting(MODE + self.afu, self.mode)
-
-    def disturbs(self, topology: Topology) -> frozenset[str]:
-        """This AFU only."""
-        return frozenset({self.afu})

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar, Self
 
 from harness.events._beliefs import CORRECTED
 from harness.events._requests import CORRECTED_MAX, between, inject
-from harness.events._targets import afus_of
-from harness.vocab.event import Chooser, Event, Fate, Role, Target
+from harness.events._targets import OnAfu
+from harness.vocab.event import Chooser, Fate, Role, Target
 from harness.vocab.request import Request
 from harness.vocab.sketch import Sketch
 from harness.vocab.topology import Platform, Topology
 
 
 @dataclass(frozen=True)
-class ExceedCorrectableErrors(Event):
+class ExceedCorrectableErrors(OnAfu):
     """Let `count` errors of `afu` be corrected, more than the threshold."""
 
     platforms: ClassVar[frozenset[Platform]] = frozenset({Platform.POWERVM})
@@ -25,13 +24,7 @@ class ExceedCorrectableErrors(Event):
     needs: ClassVar[frozenset[str]] = frozenset({"phyp-console"})
     weight: ClassVar[int] = 10
 
-    afu: str
     count: int = field(default=CORRECTED_MAX + 1, metadata=between(CORRECTED_MAX + 1, 100))
-
-    @classmethod
-    def enabled(cls, sketch: Sketch, topology: Topology) -> Sequence[Target]:
-        """Any AFU."""
-        return afus_of(topology)
 
     @classmethod
     def draw(cls, target: Target, sketch: Sketch, topology: Topology, choose: Chooser) -> Self:
@@ -45,7 +38,3 @@ class ExceedCorrectableErrors(Event):
     def advance(self, actor: str, sketch: Sketch) -> Sketch:
         """How far the count is from the threshold now is not known: no more harmless ones."""
         return sketch.with_setting(CORRECTED + self.afu, str(CORRECTED_MAX))
-
-    def disturbs(self, topology: Topology) -> frozenset[str]:
-        """This AFU only."""
-        return frozenset({self.afu})

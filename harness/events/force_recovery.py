@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Self
+from typing import ClassVar
 
 from harness.events._requests import EEH_DEBUGFS, write_file
-from harness.events._targets import cards_of, eeh_pe_afus
-from harness.vocab.event import Chooser, Event, Fate, Role, Target
+from harness.events._targets import OnCard, eeh_pe_afus
+from harness.vocab.event import Fate, Role
 from harness.vocab.request import Request
-from harness.vocab.sketch import Sketch
 from harness.vocab.topology import Platform, Topology
 
 
 @dataclass(frozen=True)
-class ForceRecovery(Event):
+class ForceRecovery(OnCard):
     """Ask the EEH core to recover the EEH PE of `card` without an error."""
 
     platforms: ClassVar[frozenset[Platform]] = frozenset({Platform.POWERNV})
@@ -24,18 +22,6 @@ class ForceRecovery(Event):
     fate: ClassVar[Fate] = Fate.HIDDEN
     needs: ClassVar[frozenset[str]] = frozenset({"debugfs"})
     weight: ClassVar[int] = 8
-
-    card: str
-
-    @classmethod
-    def enabled(cls, sketch: Sketch, topology: Topology) -> Sequence[Target]:
-        """Any card."""
-        return cards_of(topology)
-
-    @classmethod
-    def draw(cls, target: Target, sketch: Sketch, topology: Topology, choose: Chooser) -> Self:
-        """Nothing is left to choose."""
-        return cls(target[1])
 
     def lower(self, topology: Topology) -> tuple[Request, ...]:
         """One write, with the end of line that the kernel's parser needs to find the end of the number."""

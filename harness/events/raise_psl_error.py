@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Self
+from typing import ClassVar
 
 from harness.events._requests import inject
-from harness.events._targets import afus_of, sibling_afus
-from harness.vocab.event import Chooser, Event, Fate, Role, Target
+from harness.events._targets import OnAfu, sibling_afus
+from harness.vocab.event import Fate, Role
 from harness.vocab.request import Request
-from harness.vocab.sketch import Sketch
 from harness.vocab.topology import Platform, Topology
 
 
 @dataclass(frozen=True)
-class RaisePslError(Event):
+class RaisePslError(OnAfu):
     """Make the PSL of `afu` fail."""
 
     platforms: ClassVar[frozenset[Platform]] = frozenset({Platform.POWERNV})
@@ -23,18 +21,6 @@ class RaisePslError(Event):
     fate: ClassVar[Fate] = Fate.RECOVERY
     needs: ClassVar[frozenset[str]] = frozenset({"hardware-console"})
     weight: ClassVar[int] = 15
-
-    afu: str
-
-    @classmethod
-    def enabled(cls, sketch: Sketch, topology: Topology) -> Sequence[Target]:
-        """Any AFU."""
-        return afus_of(topology)
-
-    @classmethod
-    def draw(cls, target: Target, sketch: Sketch, topology: Topology, choose: Chooser) -> Self:
-        """Nothing is left to choose."""
-        return cls(target[1])
 
     def lower(self, topology: Topology) -> tuple[Request, ...]:
         """One injection."""

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar, Self
 
 from harness.events._requests import between, inject
-from harness.events._targets import afus_of
-from harness.vocab.event import Chooser, Event, Fate, Role, Target
+from harness.events._targets import OnAfu
+from harness.vocab.event import Chooser, Fate, Role, Target
 from harness.vocab.request import Request
 from harness.vocab.sketch import Sketch
 from harness.vocab.topology import Platform, Topology
 
 
 @dataclass(frozen=True)
-class RaiseTransientError(Event):
+class RaiseTransientError(OnAfu):
     """Make `afu` unavailable for `for_ms`; when that is short, no poll sees it."""
 
     platforms: ClassVar[frozenset[Platform]] = frozenset({Platform.POWERVM})
@@ -24,13 +23,7 @@ class RaiseTransientError(Event):
     needs: ClassVar[frozenset[str]] = frozenset({"phyp-console"})
     weight: ClassVar[int] = 12
 
-    afu: str
     for_ms: int = field(metadata=between(1, 600_000))
-
-    @classmethod
-    def enabled(cls, sketch: Sketch, topology: Topology) -> Sequence[Target]:
-        """Any AFU."""
-        return afus_of(topology)
 
     @classmethod
     def draw(cls, target: Target, sketch: Sketch, topology: Topology, choose: Chooser) -> Self:
@@ -44,7 +37,3 @@ class RaiseTransientError(Event):
     def lower(self, topology: Topology) -> tuple[Request, ...]:
         """One injection."""
         return (inject("phyp_error", afu=self.afu, severity="transient", for_ms=self.for_ms),)
-
-    def disturbs(self, topology: Topology) -> frozenset[str]:
-        """This AFU only."""
-        return frozenset({self.afu})

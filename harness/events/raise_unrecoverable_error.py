@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Self
+from typing import ClassVar
 
 from harness.events._requests import inject
-from harness.events._targets import afus_of
-from harness.vocab.event import Chooser, Event, Fate, Role, Target
+from harness.events._targets import OnAfu
+from harness.vocab.event import Fate, Role
 from harness.vocab.request import Request
-from harness.vocab.sketch import Sketch
 from harness.vocab.topology import Platform, Topology
 
 
 @dataclass(frozen=True)
-class RaiseUnrecoverableError(Event):
+class RaiseUnrecoverableError(OnAfu):
     """An unrecoverable hardware error of `afu`."""
 
     platforms: ClassVar[frozenset[Platform]] = frozenset({Platform.POWERVM})
@@ -24,22 +22,6 @@ class RaiseUnrecoverableError(Event):
     needs: ClassVar[frozenset[str]] = frozenset({"phyp-console"})
     weight: ClassVar[int] = 6
 
-    afu: str
-
-    @classmethod
-    def enabled(cls, sketch: Sketch, topology: Topology) -> Sequence[Target]:
-        """Any AFU."""
-        return afus_of(topology)
-
-    @classmethod
-    def draw(cls, target: Target, sketch: Sketch, topology: Topology, choose: Chooser) -> Self:
-        """Nothing is left to choose."""
-        return cls(target[1])
-
     def lower(self, topology: Topology) -> tuple[Request, ...]:
         """One injection."""
         return (inject("phyp_error", afu=self.afu, severity="unrecoverable"),)
-
-    def disturbs(self, topology: Topology) -> frozenset[str]:
-        """This AFU only."""
-        return frozenset({self.afu})

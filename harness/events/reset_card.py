@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Self
 
 from harness.events._requests import cxl_path, write_file
-from harness.events._targets import card_afus, cards_of
-from harness.vocab.event import Chooser, Event, Fate, Role, Target
+from harness.events._targets import OnCard
+from harness.vocab.event import Chooser, Fate, Role, Target
 from harness.vocab.request import Request
 from harness.vocab.sketch import Sketch
 from harness.vocab.topology import Topology
 
 
 @dataclass(frozen=True)
-class ResetCard(Event):
+class ResetCard(OnCard):
     """Write to the reset file of `card`: 1 is refused while contexts are attached, -1 never."""
 
     role: ClassVar[Role] = Role.CONTROL
@@ -23,13 +22,7 @@ class ResetCard(Event):
     fate: ClassVar[Fate] = Fate.HIDDEN
     weight: ClassVar[int] = 8
 
-    card: str
     forced: bool
-
-    @classmethod
-    def enabled(cls, sketch: Sketch, topology: Topology) -> Sequence[Target]:
-        """Any card."""
-        return cards_of(topology)
 
     @classmethod
     def draw(cls, target: Target, sketch: Sketch, topology: Topology, choose: Chooser) -> Self:
@@ -39,7 +32,3 @@ class ResetCard(Event):
     def lower(self, topology: Topology) -> tuple[Request, ...]:
         """One write."""
         return write_file(cxl_path(self.card, "reset"), "-1" if self.forced else "1")
-
-    def disturbs(self, topology: Topology) -> frozenset[str]:
-        """All AFUs of the card."""
-        return card_afus(topology, self.card)

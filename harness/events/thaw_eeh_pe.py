@@ -2,37 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Self
+from typing import ClassVar
 
 from harness.events._requests import pci_path, write_file
-from harness.events._targets import cards_of, eeh_pe_afus
-from harness.vocab.event import Chooser, Event, Role, Target
+from harness.events._targets import OnCard, eeh_pe_afus
+from harness.vocab.event import Role
 from harness.vocab.request import Request
-from harness.vocab.sketch import Sketch
 from harness.vocab.topology import Platform, Topology
 
 
 @dataclass(frozen=True)
-class ThawEehPe(Event):
+class ThawEehPe(OnCard):
     """Write to the EEH PE's state, which thaws it if EEH knows it as frozen; a healthy one is left alone."""
 
     platforms: ClassVar[frozenset[Platform]] = frozenset({Platform.POWERNV})
     role: ClassVar[Role] = Role.CONTROL
     weight: ClassVar[int] = 3
-
-    card: str
-
-    @classmethod
-    def enabled(cls, sketch: Sketch, topology: Topology) -> Sequence[Target]:
-        """Any card."""
-        return cards_of(topology)
-
-    @classmethod
-    def draw(cls, target: Target, sketch: Sketch, topology: Topology, choose: Chooser) -> Self:
-        """Nothing is left to choose."""
-        return cls(target[1])
 
     def lower(self, topology: Topology) -> tuple[Request, ...]:
         """One write; the kernel does not look at the text."""

@@ -1,4 +1,4 @@
-"""Every saved case: it shows its signature on the mutant that it was found with, and nothing on a good host."""
+"""Every saved case shows its signature on the mutant that it was found with, and nothing on a good host."""
 
 from __future__ import annotations
 
