@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import orjson
 
 from harness.sim.driver.fileops import BusError
+from harness.sim.lane import Lane, Part, Trigger
 from harness.sim.machine import Machine, SystemCallError
-from harness.sim.process import Process
-from harness.sim.scheduler import Flow, Task, Wait, WaitQueue, Wake
+from harness.sim.scheduler import Flow, Wait, WaitQueue
 from harness.sim.surface import Surface
 
 RETRY_US, RETRY_MAX_US = 250_000, 4_000_000
@@ -19,79 +18,6 @@ LAST_WAIT_US = 600_000_000
 """How long the end of a case waits for lanes that are still busy: virtual time is free."""
 
 HARNESS = "harness"
-
-
-class Trigger:
-    """A line that a step waits for."""
-
-    def __init__(self, player: Player, when: Mapping[str, Any]) -> None:
-        self.after_us = int(when.get("after_ms", 0)) * 1000
-        self.patterns = when.get("sees") or []
-        self.missing = int(when.get("nth", 1)) if self.patterns else 0
-        self.armed_us = player.machine.now_us
-        self.deadline_us = self.armed_us + int(when.get("within_ms", 20_000)) * 1000
-        self.seen_us = self.armed_us
-        self.queue = WaitQueue()
-        self.player = player
-        if self.patterns:
-            player.machine.watchers.append(self.see)
-
-    def see(self, source: str, raw: str) -> None:
-        """Look at one line of the log or the trace."""
-        for wanted, texts in self.patterns:
-            if wanted == source and all(text in raw for text in texts):
-                self.missing -= 1
-                if self.missing <= 0:
-                    self.seen_us = self.player.machine.now_us
-                    self.player.machine.watchers.remove(self.see)
-                    self.player.machine.wake(self.queue)
-                return
-
-    def wait(self) -> Flow:
-        """Block until the moment has come; False when it does not come, or is given up."""
-        while True:
-            now_us = self.player.machine.now_us
-            due_us = self.deadline_us if self.missing > 0 else self.seen_us + self.after_us
-            if now_us >= due_us:
-                return self.missing <= 0
-            if (yield Wait(self.queue, due_us - now_us)) is Wake.INTERRUPTED:
-                return False
-
-
-class Part:
-    """One primitive of one step."""
-
-    __slots__ = ("args", "is_always", "number", "step", "trigger", "verb", "when")
-
-    def __init__(self, item: Mapping[str, Any]) -> None:
-        self.step = int(item["step"])
-        self.number = int(item["part"])
-        self.verb = str(item["do"])
-        self.args: dict[str, Any] = item.get("args", {})
-        self.is_always = bool(item.get("always"))
-        self.when: Mapping[str, Any] | None = item.get("when")
-        self.trigger: Trigger | None = None
-
-
-class Lane:
-    """One actor: its process, and the parts that it still has to perform."""
-
-    def __init__(self, name: str, process: Process | None) -> None:
-        self.name = name
-        self.process = process  # none: not yet born
-        self.parts: deque[Part] = deque()
-        self.wanted = WaitQueue()
-        self.task: Task | None = None
-        self.running: Part | None = None
-        self.is_waiting = False  # for a trigger
-        self.is_announced = False  # its fork was dispatched
-        self.is_killed = False
-        self.is_dead = False
-
-    @property
-    def is_idle(self) -> bool:
-        """Whether it has nothing to do, and no exit is under way."""
-        return not self.parts and self.running is None
 
 
 class Player:
@@ -128,7 +54,7 @@ class Player:
         for who, part in parts:
             yield "dispatch"
             if part.when is not None:
-                part.trigger = Trigger(self, part.when)
+                part.trigger = Trigger(self.machine, part.when)
             if who == HARNESS:
                 if part.trigger is not None:
                     yield from part.trigger.wait()
