@@ -58,6 +58,7 @@ class PlatformName(StrEnum):
 
 
 RunDir = Annotated[Path, typer.Argument(metavar="RUNDIR", help="A run directory, or reports/runs/latest.")]
+Unexcused = Annotated[bool, typer.Option("--ignore-known-issues", help="Excuse no known issue.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
 HOST_HELP = "sim://powernv, sim://powervm?mutant=NAME, ssh://NAME."
 
@@ -71,10 +72,12 @@ def run(
         list[str] | None, typer.Option(help=f"Instead of the plan's hosts; may be repeated. {HOST_HELP}")
     ] = None,
     budget: Annotated[str, typer.Option(help="Instead of the plan's: 60s, 90m, 4h or 500cases.")] = "",
-    seed: Annotated[int | None, typer.Option(min=0, help="Draw the same cases again.")] = None,
-    out: Annotated[Path | None, typer.Option(help="Run directory [default: reports/runs/<UTC>].")] = None,
+    seed: Annotated[
+        int | None, typer.Option(min=0, help="A seed that a run printed: draws the same cases.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="New run directory [default: reports/runs/<UTC>].")] = None,
     as_json: Json = False,
-    ignore_known_issues: Annotated[bool, typer.Option(help="Excuse nothing.")] = False,
+    ignore_known_issues: Unexcused = False,
 ) -> None:
     """Perform a test plan, judge it, and write its reports.
 
@@ -103,10 +106,12 @@ def run(
 @app.command(epilog=EXIT_CODES)
 def replay(
     cases: Annotated[list[Path], typer.Argument(metavar="CASE...", help="Saved cases, or directories.")],
-    host: Annotated[str, typer.Option(help=f"Default: simulated, the case's platform. {HOST_HELP}")] = "",
+    host: Annotated[
+        str, typer.Option(help=f"Default: the healthy simulator of the case's platform. {HOST_HELP}")
+    ] = "",
     times: Annotated[int, typer.Option(min=1, max=100_000, help="How often each case is performed.")] = 1,
 ) -> None:
-    """Perform saved cases again; 1 when one still fails, 0 when all pass.
+    """Perform saved cases again, and see whether they fail.
 
     \b
     harness replay reports/runs/latest/bugs/*.json --host 'sim://powervm?mutant=NAME'
@@ -133,9 +138,9 @@ def replay(
 
 @app.command(epilog=EXIT_CODES)
 def judge(directory: RunDir) -> None:
-    """Judge recorded histories again, offline, with the oracles that exist now.
+    """Judge recorded histories again, offline.
 
-    Kept runs, and what is left of runs that were cut off.
+    Kept runs, and what is left of runs that were cut off; with the oracles that exist now.
 
     \b
     harness judge reports/runs/latest
@@ -164,7 +169,7 @@ def report(directory: RunDir) -> None:
 def gate(
     directory: RunDir,
     explain: Annotated[bool, typer.Option("--explain", help="Also the numbers behind it.")] = False,
-    ignore_known_issues: Annotated[bool, typer.Option(help="Excuse nothing.")] = False,
+    ignore_known_issues: Unexcused = False,
 ) -> None:
     """Decide whether the release may go; the exit code is the decision.
 
@@ -184,7 +189,9 @@ def serve(
     port: Annotated[int, typer.Option(min=0, max=65535, help="0: the system chooses one.")] = 0,
     mutant: Annotated[str, typer.Option(help="A planted defect; see: harness list mutants.")] = "",
 ) -> None:
-    """Serve a simulated host on 127.0.0.1 until Ctrl-C, and print the line by which to look around.
+    """Serve a simulated host until Ctrl-C.
+
+    It listens on 127.0.0.1; the ssh line by which to look around is printed.
 
     \b
     harness sim serve --platform powervm
@@ -289,16 +296,25 @@ def _exit_code(arguments: list[str] | None) -> int:
     except InfraError as error:
         return _complain([str(error)], ExitCode.INFRA)
     except typer.TyperException as error:
-        return _complain([error.format_message()], ExitCode.USAGE)
+        return _complain(_advised(error), ExitCode.USAGE)
     except (typer.Abort, KeyboardInterrupt):
         return _complain(["interrupted"], ExitCode.INTERRUPTED)
     except OSError as error:  # a full disk, a directory that may not be written
         return _complain([f"{error.filename or 'the system'}: {error.strerror}"], ExitCode.INFRA)
 
 
+def _advised(error: typer.TyperException) -> list[str]:
+    """The mistake and whose help to read; or the help itself, when a command was called with nothing."""
+    said = error.format_message()
+    if said.startswith("Usage:"):
+        return [said]
+    context = getattr(error, "ctx", None)
+    return [" ".join(said.split()), f"see: {context.command_path if context else 'harness'} --help"]
+
+
 def _complain(lines: Iterable[str], code: ExitCode) -> int:
     for line in lines:
-        typer.echo(f"harness: {line}", err=True)
+        typer.echo(line if line.startswith("Usage:") else f"harness: {line}", err=True)
     return code
 
 

@@ -104,6 +104,13 @@ def test_a_plan_is_performed_and_its_report_named(project) -> None:
     assert str(report.resolve()) in done.stdout
 
 
+def test_plans_are_performed_by_several_workers(project) -> None:
+    (project / "test_plans.py").write_text((ROOT / "testplans" / "test_plans.py").read_text())
+    done = run_pytest(project, "-n", "2", "--budget", "3cases")
+    assert "INTERNALERROR" not in done.stdout
+    assert done.stdout.count("report.html") == 2, done.stdout
+
+
 def test_a_test_of_ones_own_performs_cases_on_each_host(project) -> None:
     write_test(
         project,

@@ -121,7 +121,7 @@ def find(option: str = "", environ: Mapping[str, str] = os.environ) -> Path:
 
     Raises UsageError when there is none.
     """
-    for path, where in ((option, "--inventory"), (environ.get(VARIABLE, ""), VARIABLE)):
+    for path, where in ((option, "inventory"), (environ.get(VARIABLE, ""), VARIABLE)):
         if path:
             if Path(path).is_file():
                 return Path(path)
@@ -129,7 +129,7 @@ def find(option: str = "", environ: Mapping[str, str] = os.environ) -> Path:
     if Path(DEFAULT_NAME).is_file():
         return Path(DEFAULT_NAME)
     advice = "write one after the pattern of fixtures/inventories/example.toml"
-    ways = f"--inventory FILE, {VARIABLE}=FILE, or ./{DEFAULT_NAME}"
+    ways = f"{VARIABLE}=FILE, or ./{DEFAULT_NAME}"
     raise UsageError(Problem("there is no inventory of lab hosts", allowed=ways, next_step=advice))
 
 

@@ -56,8 +56,8 @@ class Life:
 
     @property
     def title(self) -> str:
-        """``c0 · afu0.0 · pe 1``."""
-        process_element = "" if self.process_element is None else f"pe {self.process_element}"
+        """``c0 · afu0.0 · element 1``."""
+        process_element = "" if self.process_element is None else f"element {self.process_element}"
         return " · ".join(word for word in (self.fd, self.afu, process_element) if word)
 
     def become(self, state: State, seq: int) -> None:

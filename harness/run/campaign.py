@@ -29,6 +29,8 @@ from harness.run.store import CAMPAIGN, RunDirectory
 from harness.run.tally import KeepRules, Progress, Tally
 from harness.run.workers import MakeLane, workers
 from harness.vocab.campaign import Campaign, Ended
+from harness.vocab.run import Run
+from harness.vocab.verdict import Cause, Verdict
 from harness.wire.campaignfile import campaign_to_json
 
 STOP_GRACE_S = 3.0
@@ -114,10 +116,17 @@ class _Performance:
             for worker in self._workers:
                 worker.start()
             self._oversee()
-        for worker in self._workers:
+        for (url, _), worker in zip(self._setup.openers, self._workers, strict=True):
             if worker.error:
                 raise worker.error
+            if worker.is_dead:
+                self._count_lost(url, worker.trouble)
         return self._write(self._ended())
+
+    def _count_lost(self, url: str, trouble: str) -> None:
+        """A lane that was killed leaves no count of what it had under way: it is one run lost to the lab."""
+        self._tally.trouble(f"{url}: {trouble}; what it had under way is in inflight/")
+        self._tally.count(Run(0, "", url, 0, Verdict.UNKNOWN, Cause.INFRA), ())
 
     def _oversee(self) -> None:
         """Wait for the lanes; renew the summary, tell the watcher, abandon lanes that do not stop."""

@@ -35,7 +35,7 @@ def _words(now: Progress, elapsed_s: float, budget: str) -> str:
     rate = now.runs / elapsed_s if elapsed_s > 0 else 0.0
     return (
         f"{elapsed_s:5.0f} s of {budget}  {now.runs:,} runs ({rate:.0f}/s)  "
-        f"{now.failed:,} failed  {now.unknown:,} unknown  {now.bugs:,} signatures"
+        f"{now.failed:,} failed  {now.unknown:,} unknown  {now.bugs:,} bugs"
     )
 
 
@@ -67,7 +67,7 @@ def gate_text(campaign: Campaign, gate: Gate, is_explained: bool = False) -> Ite
     yield from (f"  - {reason}" for reason in gate.reasons)
     if not is_explained:
         return
-    yield f"campaign {campaign.plan}, seed {campaign.seed}, {campaign.started}, {campaign.duration_s:.1f} s, "
+    yield f"campaign {campaign.plan}, seed {campaign.seed}, {campaign.started}, {campaign.duration_s:.1f} s,"
     yield f"  ended by {campaign.ended.value}; budget {campaign.budget}; {campaign.runs:,} runs"
     for url, counts in campaign.by_host.items():
         yield f"  {url}: " + (", ".join(f"{n:,} {key}" for key, n in counts.items()) or "no runs")
@@ -86,10 +86,10 @@ def replay_text(replayed: Replayed) -> Iterator[str]:
     expected = replayed.saved.signature
     yield f"  expected: {expected or 'to pass'}"
     for signature, count in sorted(replayed.signatures.items()):
-        yield f"  seen:     {signature}  {count} of {times} times"
+        yield f"  seen:     {signature}  {count} of {_times(times)}"
     if not replayed.failed and times:
         seen = {judgement.verdict.value for judgement in replayed.judgements}
-        yield f"  seen:     no failure, {' and '.join(sorted(seen))}, {times} times"
+        yield f"  seen:     no failure, {' and '.join(sorted(seen))}, {_times(times)}"
     for message in _messages(replayed):
         yield f"    {message}"
     if replayed.trouble:
@@ -99,6 +99,10 @@ def replay_text(replayed: Replayed) -> Iterator[str]:
     if expected and times:
         rate = 100 * replayed.refailed / times
         yield f"  refail rate: {replayed.refailed} of {times} ({rate:.0f} %)"
+
+
+def _times(count: int) -> str:
+    return "1 time" if count == 1 else f"{count:,} times"
 
 
 def _messages(replayed: Replayed) -> list[str]:
@@ -130,7 +134,7 @@ def case_text(case: Case) -> Iterator[str]:
     needs = f", needs {' '.join(sorted(case.needs))}" if case.needs else ""
     yield f"case {case.id}  {case.platform.value}, {case.cards} cards{needs}, schedule {case.schedule_seed}"
     if case.origin:
-        yield f"from {case.origin}"
+        yield f"origin: {case.origin}"
     width = len(str(len(case.steps)))
     for number, step in enumerate(case.steps):
         details = " ".join(f"{name}={value}" for name, value in step.event.details.items())

@@ -12,11 +12,12 @@ from harness.plan import gate
 from harness.plan.knownissues import NO_KNOWN_ISSUES
 from harness.run.campaign import Setup, perform
 from harness.run.deadline import now_utc, today_utc
-from harness.run.prepare import ReadPlan, read_plan
+from harness.run.prepare import ReadPlan, read_again
 from harness.run.reports import read_campaign, write_reports
-from harness.run.store import CAMPAIGN, PLAN, RUNS_ROOT, RunDirectory, write_atomically
+from harness.run.store import CAMPAIGN, KNOWN_ISSUES, PLAN, RUNS_ROOT, RunDirectory, write_atomically
 from harness.run.tally import Progress
 from harness.vocab.campaign import Campaign, Gate
+from harness.vocab.errors import InfraError
 from harness.wire.campaignfile import campaign_to_json
 
 
@@ -36,23 +37,34 @@ def run_plan(
     watch: Callable[[Progress, float], None] | None = None,
     ignore_known: bool = False,
 ) -> Outcome:
-    """Perform a plan into `directory`, decide, and write the reports. Lab trouble never raises."""
-    directory.write(PLAN, read.text)
+    """Perform a plan into `directory`, decide, and write the reports. Lab trouble never raises.
+
+    Raises InfraError when the directory cannot be written to any longer, as on a full disk.
+    """
     try:
-        campaign = perform(setup, directory, watch)
-    finally:
-        directory.close()
-    return _conclude(directory.path, campaign, read, ignore_known)
+        directory.write(PLAN, read.text)
+        if read.issues_text:
+            directory.write(KNOWN_ISSUES, read.issues_text)
+        try:
+            campaign = perform(setup, directory, watch)
+        finally:
+            directory.close()
+        return _conclude(directory.path, campaign, read, ignore_known)
+    except OSError as error:
+        raise InfraError(
+            f"{error.filename or directory.path}: {error.strerror}; the campaign ended there. Make room, "
+            f"or choose another place by --out; for what was recorded: harness judge {directory.path}"
+        ) from error
 
 
 def conclude_again(directory: Path, ignore_known: bool = False) -> Outcome:
     """Decide and report once more, from the files of a run directory. Raises UsageError."""
-    return _conclude(directory, read_campaign(directory), read_plan(directory / PLAN), ignore_known)
+    return _conclude(directory, read_campaign(directory), read_again(directory), ignore_known)
 
 
 def decide_again(directory: Path, ignore_known: bool = False) -> tuple[Campaign, Gate]:
     """Decide once more, from the files of a run directory, and write nothing. Raises UsageError."""
-    campaign, read = read_campaign(directory), read_plan(directory / PLAN)
+    campaign, read = read_campaign(directory), read_again(directory)
     return campaign, gate.decide(campaign, read.plan, read.issues, today_utc(), ignore_known)
 
 

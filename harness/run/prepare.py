@@ -29,6 +29,7 @@ from harness.vocab.topology import Platform, Topology
 from harness.wire import casefile
 from harness.wire.casefile import SavedCase
 
+_PLACES = "a path from the current directory, or from a directory above the plan"
 SEED_BITS = 48
 """Seeds are drawn below 2 to this power, so that no reader of JSON loses a digit."""
 
@@ -41,6 +42,7 @@ class ReadPlan:
     text: str
     plan: Testplan
     issues: KnownIssues
+    issues_text: str
     saved: tuple[Case, ...]
 
 
@@ -48,12 +50,40 @@ def read_plan(path: Path) -> ReadPlan:
     """Read a plan, its known issues and its saved cases. Raises UsageError."""
     text = _read_text(path, "a test plan, such as testplans/nightly.toml")
     plan = testplan.load(text, str(path), known())
-    issues = NO_KNOWN_ISSUES
-    if plan.gate.known_issues:
-        issues_path = _found(path, plan.gate.known_issues, "gate.known_issues")
-        issues = knownissues.load(_read_text(issues_path, "a list of known issues"), str(issues_path))
-    places = [_found(path, name, "cases.saved") for name in plan.cases.saved]
-    return ReadPlan(path, text, plan, issues, tuple(item.case for _, item in read_cases(places)))
+    issues_path = _find(path, plan.gate.known_issues)
+    named = {"gate.known_issues": (plan.gate.known_issues,), "cases.saved": plan.cases.saved}
+    problems = [
+        Problem(f"there is no {name}", f"{path}: {where}", _PLACES, "make it, or take it out of the plan")
+        for where, names in named.items()
+        for name in names
+        if name and not _find(path, name)
+    ]
+    if problems:
+        raise UsageError(problems)
+    issues_text, issues = _read_issues(issues_path)
+    places = [place for name in plan.cases.saved if (place := _find(path, name))]
+    return ReadPlan(path, text, plan, issues, issues_text, tuple(item.case for _, item in read_cases(places)))
+
+
+def read_again(directory: Path) -> ReadPlan:
+    """The plan of a run directory, to decide with: its saved cases are not asked for.
+
+    The known issues are those of today, if the list that the plan names is found, else those of then.
+    Raises UsageError.
+    """
+    path = directory / store.PLAN
+    text = _read_text(path, "a directory that `harness run` wrote")
+    plan = testplan.load(text, str(path), known())
+    issues_path = _find(path, plan.gate.known_issues) or directory / store.KNOWN_ISSUES
+    issues_text, issues = _read_issues(issues_path if plan.gate.known_issues else None)
+    return ReadPlan(path, text, plan, issues, issues_text, ())
+
+
+def _read_issues(path: Path | None) -> tuple[str, KnownIssues]:
+    if not path:
+        return "", NO_KNOWN_ISSUES
+    text = _read_text(path, "a list of known issues")
+    return text, knownissues.load(text, str(path))
 
 
 def known() -> Known:
@@ -120,18 +150,10 @@ def _case_files(places: Iterable[Path]) -> Iterator[Path]:
             yield place
 
 
-def _found(plan_path: Path, name: str, where: str) -> Path:
+def _find(plan_path: Path, name: str) -> Path | None:
     """The file that a plan names: from the current directory, else from the nearest one above the plan."""
-    for base in (Path(), *plan_path.resolve().parents):
-        if (base / name).exists():
-            return base / name
-    raise UsageError(
-        Problem(
-            f"there is no {name}",
-            f"{plan_path}: {where}",
-            "a path from the current directory, or from a directory above the plan",
-        )
-    )
+    bases = (Path(), *plan_path.resolve().parents) if name else ()
+    return next((base / name for base in bases if (base / name).exists()), None)
 
 
 def _read_text(path: Path, allowed: str) -> str:

@@ -2,6 +2,7 @@
 
     reports/runs/20261121T084636Z/      `latest` beside it links to the newest
         plan.toml  campaign.json        what was asked for, what came of it so far
+        known-issues.toml               as they were, for when the list that the plan names is not there
         runs.jsonl                      one line for each run, as it ends
         inflight/N.jsonl                a run under way: gone when it has ended
         kept/CASE-N/                    case.json  history.jsonl  verdict.json
@@ -36,6 +37,7 @@ CASE = "case.json"
 VERDICT = "verdict.json"
 CAMPAIGN = "campaign.json"
 PLAN = "plan.toml"
+KNOWN_ISSUES = "known-issues.toml"
 
 _SLUG_MAX = 120
 _NOT_SLUG = re.compile(r"[^a-z0-9]+")
@@ -121,12 +123,17 @@ class RunDirectory:
 
         Raises UsageError when `out` cannot be made or has something in it.
         """
-        path = _make(out) if out else _make_dated(root, started)
-        for name in ("inflight", "kept", "bugs"):
-            (path / name).mkdir()
-        if not out:
-            _link_latest(root, path.name)
-        return cls(path)
+        try:
+            path = _make(out) if out else _make_dated(root, started)
+            for name in ("inflight", "kept", "bugs"):
+                (path / name).mkdir()
+            if not out:
+                _link_latest(root, path.name)
+            return cls(path)
+        except OSError as error:
+            place = error.filename or out or root
+            problem = Problem(f"{place} cannot be made: {error.strerror}", "--out", "a place to write to")
+            raise UsageError(problem) from error
 
     def entry(self, number: int, case_text: str, header: bytes) -> Entry:
         """Note that run `number` is about to be sent."""
@@ -163,10 +170,7 @@ class RunDirectory:
 def _make(out: Path) -> Path:
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise UsageError(Problem(f"{out} has something in it", "--out", "a new or empty directory"))
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UsageError(Problem(f"{out} cannot be made: {error.strerror}", "--out")) from error
+    out.mkdir(parents=True, exist_ok=True)
     return out
 
 

@@ -5,7 +5,8 @@ hosts each lane is forked; only what it counts comes back, by a pipe, and is add
 
 The rules:
 1. A lane in a process asks for every count by one message and waits for the answer.
-2. It ignores SIGINT: whoever oversees the campaign says when to stop. It ends when its pipe is closed, so
+2. A lane's process that is killed is lab trouble of the whole campaign: nobody knows what it had under way.
+3. It ignores SIGINT: whoever oversees the campaign says when to stop. It ends when its pipe is closed, so
    that it does not outlive a harness that was killed.
 """
 
@@ -17,6 +18,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Sequence
+from ctypes import c_bool
 from multiprocessing.connection import Connection
 from typing import Any, Protocol
 
@@ -36,14 +38,35 @@ class MakeLane(Protocol):
 
 
 _FORK = multiprocessing.get_context("fork")  # what a lane is made of holds functions, which cannot be sent
+
+
+class Flag:
+    """Stops lanes in processes. It has no lock: a signal handler sets it, and whoever looks may be killed."""
+
+    def __init__(self) -> None:
+        self._is_set = _FORK.RawValue(c_bool, False)
+
+    def is_set(self) -> bool:
+        """Whether to stop."""
+        return bool(self._is_set.value)
+
+    def set(self) -> None:
+        """Stop."""
+        self._is_set.value = True
+
+
 _COUNTING = frozenset({"next_number", "identify", "trouble", "wants", "count", "minimised"})
 
 
 class Worker(Protocol):
-    """A lane under way. After its end `trouble` and `is_spent` are the lane's, `error` what it raised."""
+    """A lane under way. After its end `trouble` and `is_spent` are the lane's, `error` what it raised.
+
+    `is_dead` says that it was killed, and left no word.
+    """
 
     trouble: str
     is_spent: bool
+    is_dead: bool
     error: BaseException | None
 
     def start(self) -> None:
@@ -69,6 +92,7 @@ class ThreadWorker:
     def __init__(self, make: MakeLane, tally: Tally, stop: Stopping) -> None:
         self.trouble = ""
         self.is_spent = False
+        self.is_dead = False
         self.error: BaseException | None = None
         self._lane = make(tally=tally, stop=stop)
         self._thread = threading.Thread(target=self._run, name=self._lane.url, daemon=True)
@@ -93,7 +117,9 @@ class ProcessWorker:
         self.trouble = ""
         self.is_spent = False
         self.error: BaseException | None = None
+        self.is_dead = False
         self._tally = tally
+        self._stop = stop
         self._pipe, far_end = _FORK.Pipe()
         near_ends = [self._pipe, *(other._pipe for other in others)]
         self._far_end = far_end
@@ -131,7 +157,10 @@ class ProcessWorker:
                     raise ValueError(f"a lane asked for {name}")
                 self._pipe.send(getattr(self._tally, name)(*args, **named))
         except (EOFError, OSError):
-            self.trouble = self.trouble or "the process of this lane was ended"
+            self._process.join()
+            self.is_dead = not self._stop.is_set()
+            if self.is_dead:
+                self.trouble = f"its process was killed (exit code {self._process.exitcode})"
         self._process.join()
 
 
@@ -196,7 +225,7 @@ def workers(makers: Sequence[MakeLane], tally: Tally) -> tuple[list[Worker], Sto
     if len(makers) == 1:
         stop: Stopping = threading.Event()
         return [ThreadWorker(makers[0], tally, stop)], stop
-    stop = _FORK.Event()
+    stop = Flag()
     made: list[ProcessWorker] = []
     for make in makers:
         made.append(ProcessWorker(make, tally, stop, made))

@@ -116,15 +116,16 @@ def test_an_unreadable_file_is_a_usage_error(tmp_path: Path) -> None:
 
 def test_it_is_looked_for_in_three_places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(UsageError, match="there is no inventory of lab hosts"):
+    with pytest.raises(UsageError, match="there is no inventory of lab hosts") as told:
         inventory.find(environ={})
+    assert "--inventory" not in str(told.value)  # no command has such an option
     for name in ("inventory.toml", "variable.toml", "option.toml"):
         Path(name).touch()
     variable = {"CAPI_INVENTORY": "variable.toml"}
     assert inventory.find(environ={}) == Path("inventory.toml")
     assert inventory.find(environ=variable) == Path("variable.toml")
     assert inventory.find("option.toml", variable) == Path("option.toml")
-    with pytest.raises(UsageError, match="--inventory"):
+    with pytest.raises(UsageError, match="there is no inventory missing"):
         inventory.find("missing.toml", variable)
     with pytest.raises(UsageError, match="CAPI_INVENTORY"):
         inventory.find(environ={"CAPI_INVENTORY": "missing.toml"})
