@@ -124,6 +124,8 @@ def replay(
     from harness.wire.casefile import SavedCase
 
     found = prepare.read_cases(cases)
+    if not found:
+        _print(f"nothing was performed: no saved case in {', '.join(map(str, cases))}")
     by_url: dict[str, list[tuple[Path, SavedCase]]] = {}
     for path, saved in found:
         by_url.setdefault(host or f"sim://{saved.case.platform.value}", []).append((path, saved))

@@ -17,6 +17,9 @@ from harness.oracles._memo import once
 from harness.vocab.history import FOREVER_US, History, Record
 from harness.vocab.phase import Phase
 
+RECOVERY_US = 60_000_000
+"""How long a recovery may take, from its last quiesce."""
+
 
 @dataclass(eq=False, slots=True)
 class Episode:
@@ -79,3 +82,12 @@ def _split(afu: str, marks: Sequence[Record]) -> list[Episode]:
         elif mark.phase is Phase.FAILED_PERMANENTLY and episode.failed is None:
             episode.failed = mark
     return found
+
+
+def is_recovering(history: History, afu: str, at_us: int) -> bool:
+    """Whether `afu` is quiesced at that moment, by a recovery that still has time to end."""
+    return any(
+        quiesce.time_us <= at_us < min(episode.ended_us, quiesce.time_us + RECOVERY_US)
+        for episode in episodes(history).get(afu, ())
+        for quiesce in episode.of(Phase.QUIESCE)[-1:]
+    )

@@ -18,8 +18,8 @@ from harness.oracles._disturbance import (
     scripted_hcalls,
     was_unbound,
 )
-from harness.oracles._episode import Episode, episodes
-from harness.oracles._memo import SECOND_US, end_us, ms
+from harness.oracles._episode import RECOVERY_US, Episode, episodes, is_recovering
+from harness.oracles._memo import end_us, ms
 from harness.oracles._probe import PROBES, is_given_up, is_held_by_others, is_refused_by_phyp, probing_from_us
 from harness.vocab.history import History, Kind, Operation
 from harness.vocab.oracle import Oracle
@@ -29,7 +29,6 @@ from harness.vocab.topology import Afu
 from harness.vocab.verdict import Finding
 
 NAME = "availability_returns"
-_RECOVERY_US = 60 * SECOND_US
 
 
 def judge(history: History) -> Iterator[Finding]:
@@ -77,7 +76,7 @@ def _is_excused(history: History, afu: Afu, operation: Operation, began_us: int)
         or is_refused_by_phyp(history, operation)
         or _is_early(history, afu.name, operation)
         or any(
-            began_us <= item.began_us <= operation.ended_us
+            item.began_us <= operation.ended_us and item.ended_us >= began_us
             for item in disturbances(history).get(afu.name, ())
         )
     )
@@ -85,11 +84,7 @@ def _is_excused(history: History, afu: Afu, operation: Operation, began_us: int)
 
 def _is_early(history: History, afu: str, operation: Operation) -> bool:
     """Whether it was tried only once, while a recovery still had time to end."""
-    return "retry_ms" not in operation.args and any(
-        quiesce.time_us <= operation.ended_us < min(episode.ended_us, quiesce.time_us + _RECOVERY_US)
-        for episode in episodes(history).get(afu, ())
-        for quiesce in episode.of(Phase.QUIESCE)[-1:]
-    )
+    return "retry_ms" not in operation.args and is_recovering(history, afu, operation.ended_us)
 
 
 def _has_other_mode(history: History, afu: Afu, probe: Operation) -> bool:
@@ -126,10 +121,10 @@ def _endless(history: History, episode: Episode) -> Iterator[Finding]:
         return
     last_us = quiesces[-1].time_us  # a nested error begins it again
     until_us = min(episode.ended_us, end_us(history))
-    slack_us = _RECOVERY_US * len(scripted_hcalls(history)) + meddling_us(
+    slack_us = RECOVERY_US * len(scripted_hcalls(history)) + meddling_us(
         history, episode.afu, last_us, until_us
     )
-    if until_us - last_us > _RECOVERY_US + slack_us:
+    if until_us - last_us > RECOVERY_US + slack_us:
         message = f"the recovery of {episode.afu}, quiesced at {ms(last_us)}, did not end within 60 s"
         yield Finding(NAME, "recovery-endless", message, (quiesces[-1].seq,))
 

@@ -10,11 +10,12 @@ from collections.abc import Iterator
 
 from harness.oracles._context import contexts
 from harness.oracles._memo import end_us, has_whole_trace, ms
-from harness.vocab.history import FOREVER_US, History
+from harness.vocab.history import History
 from harness.vocab.oracle import Oracle
 from harness.vocab.verdict import Finding
 
 NAME = "garbage_drained"
+_DRAIN_US = 100_000
 
 
 def judge(history: History) -> Iterator[Finding]:
@@ -34,7 +35,7 @@ def judge(history: History) -> Iterator[Finding]:
             after = next((time_us for time_us in times if time_us > added.time_us), None)
             if after is not None:
                 times.remove(after)
-            elif context and context.release_ended_us < FOREVER_US and context.release_ended_us < over_us:
+            elif context and context.release_ended_us + _DRAIN_US < over_us:
                 message = (
                     f"{context.name} went on the garbage list at {ms(added.time_us)}, nobody held it after "
                     f"{ms(context.release_ended_us)}, and it was never freed"

@@ -17,6 +17,7 @@ from harness.vocab.topology import Platform
 from harness.vocab.verdict import Finding
 
 NAME = "polling_within_budget"
+_NORMAL = 1  # in R4 of READ_ERR_STATE
 _SPARE = 2
 _LOOKS_OF_A_RECOVERY = 2  # to confirm the error, and to see what the reset has brought
 _LOOKS_OF_A_DETACH = 2
@@ -32,7 +33,8 @@ def judge(history: History) -> Iterator[Finding]:
         if len(found) <= regular:
             continue
         recoveries = max(len(history.marked(phase, afu)) for phase in (Phase.QUIESCE, Phase.RESET))
-        budget = regular + _LOOKS_OF_A_RECOVERY * recoveries
+        again = sum(record.data.get("r4") != _NORMAL for record in found)  # what is not NORMAL is read twice
+        budget = regular + _LOOKS_OF_A_RECOVERY * recoveries + again
         budget += _LOOKS_OF_A_DETACH * sum(
             r.data.get("afu") == afu and _is_by_worker(r) for r in history.trace("cxl_detach")
         )

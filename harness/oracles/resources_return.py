@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from harness.oracles._context import contexts
 from harness.oracles._disturbance import disturbances, may_be_struck
+from harness.oracles._episode import is_recovering
 from harness.oracles._memo import end_us, ms
 from harness.oracles._probe import is_given_up, is_held_by_others, is_refused_by_phyp, probing_from_us
 from harness.vocab.history import History, Operation
@@ -46,8 +47,8 @@ def judge(history: History) -> Iterator[Finding]:
 
 def _is_held(history: History, readings: Mapping[str, Sequence[Operation]]) -> bool:
     """Whether some process may still hold a context at the last snapshot: then nothing can be compared."""
-    last_us = max((found[-1].began_us for found in readings.values()), default=0)
-    return any(context.release_ended_us >= last_us for context in contexts(history).contexts)
+    last_us = min((found[-1].began_us for found in readings.values()), default=0)
+    return any(context.release_ended_us > last_us for context in contexts(history).contexts)
 
 
 def _difference(history: History, path: str, first: Operation, last: Operation) -> Iterator[Finding]:
@@ -80,7 +81,10 @@ def _eeh_pe(history: History, path: str, first: Operation, last: Operation) -> I
     if not is_eeh_pe_ok(before) or is_eeh_pe_ok(after):
         return
     for card in history.topology.cards:
-        if card.bdf and f"/{card.bdf}/" in path and not _is_excused(history, card.afus[0].name, last):
+        afu = card.afus[0].name
+        if not card.bdf or f"/{card.bdf}/" not in path or is_recovering(history, afu, last.ended_us):
+            continue
+        if not _is_excused(history, afu, last):
             yield _finding("eeh-pe-not-fine", f"the EEH PE of {card.name} reads {after.strip()}", first, last)
 
 

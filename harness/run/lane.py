@@ -292,7 +292,8 @@ class Lane:
             performance = runner.perform(candidate)
             if runner.is_lost:
                 raise _EnoughError
-            is_shown = finding.signature in judge(performance.history, oracles).signatures
+            signatures = judge(performance.history, oracles).signatures
+            is_shown = not performance.trouble and finding.signature in signatures
             if is_shown:
                 best = candidate
             return is_shown

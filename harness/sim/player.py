@@ -239,6 +239,8 @@ class Player:
 
     def _exit(self, lane: Lane) -> Flow:
         yield "exit"
+        assert lane.process is not None
+        yield from lane.process.exit()
         lane.is_killed = True
 
     def _fork(self, lane: Lane, child: str) -> Flow:

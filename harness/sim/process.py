@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 
 from harness.sim.driver.context import DriverAfu, File, Mapping
 from harness.sim.driver.fileops import FileOperations
@@ -86,10 +87,10 @@ class Process:
 
     def exit(self) -> Flow:
         """Give everything back, as the kernel does for a process that has died."""
-        for name in tuple(self.maps):
-            yield from self.munmap(name)
-        for fd in tuple(self.files):
-            yield from self.close(fd)
+        for give_back, names in ((self.munmap, tuple(self.maps)), (self.close, tuple(self.files))):
+            for name in names:
+                with suppress(SystemCallError):  # nobody is left to be told; the next one is given back too
+                    yield from give_back(name)
 
     def _put(self, file: File) -> Flow:
         file.references -= 1

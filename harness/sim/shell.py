@@ -21,6 +21,8 @@ _REASONS = {
     "ENODEV": "No such device",
 }
 
+_OPERATORS = frozenset(";|&`$<")
+
 Answer = tuple[str, str, int]
 
 
@@ -40,6 +42,9 @@ class Shell:
             return b"", f"sh: {error}\n".encode(), 2
         if not words:
             return b"", b"", 0
+        if operators := sorted(_OPERATORS.intersection("".join(words))):
+            said = f"sh: no {' '.join(operators)} here: one command a line, echo TEXT > FILE at most\n"
+            return b"", said.encode(), 2
         handler = _COMMANDS.get(words[0])
         if handler is None:
             known = " ".join(sorted(_COMMANDS))

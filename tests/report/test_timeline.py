@@ -31,7 +31,7 @@ def test_lanes_go_from_cause_to_effect(drawn):
     titles = [lane.title for lane in drawn.lanes]
     assert titles == [
         "nemesis", "a0", "a1", "a2", "harness", "probe", "kernel trace", "kernel log",
-        "c0 · afu0.0 · pe 1", "c1 · afu0.1 · pe 2",
+        "c0 · afu0.0 · element 1", "c1 · afu0.1 · element 2",
     ]  # fmt: skip
 
 
@@ -93,7 +93,7 @@ def test_a_context_that_only_the_kernel_speaks_of_has_a_lane():
     teller = Teller()
     teller.trace("cxl_attach", afu="afu0.0", pe=9).trace("cxl_detach", afu="afu0.0", pe=9)
     (life,) = lives(History("c", TOPOLOGY, (), tuple(teller.records)))
-    assert life.title == "afu0.0 · pe 9"
+    assert life.title == "afu0.0 · element 9"
     assert life.state is State.PURGED
 
 

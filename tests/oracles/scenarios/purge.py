@@ -175,6 +175,7 @@ def _(s: Story) -> None:
     strike(s)
     s.recover(AFU, 0)
     s.exit("a0")
+    s.wait(200)
     s.check()
 
 
