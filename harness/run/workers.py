@@ -4,7 +4,7 @@ Performing and judging keep a processor busy, and two threads of one interpreter
 hosts each lane is forked; only what it counts comes back, by a pipe, and is added to the one Tally here.
 
 The rules:
-1. A lane in a process asks for every count by one message and waits for the answer.
+1. A lane in a process tells what it has counted, and waits for an answer only where it needs one.
 2. A lane's process that is killed is lab trouble of the whole campaign: nobody knows what it had under way.
 3. It ignores SIGINT: whoever oversees the campaign says when to stop. It ends when its pipe is closed, so
    that it does not outlive a harness that was killed.
@@ -26,7 +26,7 @@ from harness.run.lane import Counting, Lane, Stopping
 from harness.run.tally import Tally
 from harness.vocab.campaign import HostIdentity
 from harness.vocab.run import Run
-from harness.vocab.verdict import Finding
+from harness.vocab.verdict import Finding, Verdict
 
 
 class MakeLane(Protocol):
@@ -55,7 +55,7 @@ class Flag:
         self._is_set.value = True
 
 
-_COUNTING = frozenset({"next_number", "identify", "trouble", "wants", "count", "minimised"})
+_COUNTING = frozenset({"identify", "trouble", "wants", "count", "minimised"})
 
 
 class Worker(Protocol):
@@ -112,8 +112,13 @@ class ThreadWorker:
 class ProcessWorker:
     """A lane in a process; a thread here counts for it."""
 
-    def __init__(self, make: MakeLane, tally: Tally, stop: Stopping, others: Sequence[ProcessWorker]) -> None:
-        """`others` were made before: their pipes must not be kept open by this one's process."""
+    def __init__(
+        self, make: MakeLane, tally: Tally, stop: Stopping, others: Sequence[ProcessWorker], lanes: int
+    ) -> None:
+        """`others` were made before: their pipes must not be kept open by this one's process.
+
+        `lanes` is how many there will be, so that each can number its runs by itself.
+        """
         self.trouble = ""
         self.is_spent = False
         self.error: BaseException | None = None
@@ -123,7 +128,9 @@ class ProcessWorker:
         self._pipe, far_end = _FORK.Pipe()
         near_ends = [self._pipe, *(other._pipe for other in others)]
         self._far_end = far_end
-        self._process = _FORK.Process(target=_main, args=(make, stop, far_end, near_ends), daemon=True)
+        self._process = _FORK.Process(
+            target=_main, args=(make, stop, far_end, near_ends, (len(others) + 1, lanes)), daemon=True
+        )
         self._thread = threading.Thread(target=self._count, daemon=True)
 
     def start(self) -> None:
@@ -149,13 +156,15 @@ class ProcessWorker:
     def _count(self) -> None:
         try:
             while True:
-                name, args, named = self._pipe.recv()
+                name, args, named, is_asked = self._pipe.recv()
                 if name == "end":
                     self.trouble, self.is_spent, self.error = args
                     break
                 if name not in _COUNTING:
                     raise ValueError(f"a lane asked for {name}")
-                self._pipe.send(getattr(self._tally, name)(*args, **named))
+                answer = getattr(self._tally, name)(*args, **named)
+                if is_asked:
+                    self._pipe.send(answer)
         except (EOFError, OSError):
             self._process.join()
             self.is_dead = not self._stop.is_set()
@@ -165,48 +174,68 @@ class ProcessWorker:
 
 
 class RemoteTally:
-    """The Tally as a lane's process sees it."""
+    """The Tally as a lane's process sees it. Only what the lane has to know is waited for."""
 
-    def __init__(self, pipe: Connection) -> None:
+    def __init__(self, pipe: Connection, first: int, stride: int) -> None:
+        """Its runs have the numbers `first`, `first` + `stride`, …, which no other lane's have."""
         self._pipe = pipe
+        self._number = first - stride
+        self._stride = stride
+        self._has_enough = False  # of passing runs with their history
+
+    def _tell(self, name: str, *args: Any, **named: Any) -> None:
+        self._pipe.send((name, args, named, False))
 
     def _ask(self, name: str, *args: Any, **named: Any) -> Any:
-        self._pipe.send((name, args, named))
+        self._pipe.send((name, args, named, True))
         return self._pipe.recv()
 
     def next_number(self) -> int:
         """See Tally."""
-        return int(self._ask("next_number"))
+        self._number += self._stride
+        return self._number
 
     def identify(self, identity: HostIdentity) -> None:
         """See Tally."""
-        self._ask("identify", identity)
+        self._tell("identify", identity)
 
     def trouble(self, sentence: str) -> None:
         """See Tally."""
-        self._ask("trouble", sentence)
+        self._tell("trouble", sentence)
 
     def wants(self, run: Run) -> bool:
         """See Tally."""
-        return bool(self._ask("wants", run))
+        if run.verdict is not Verdict.PASS:
+            return bool(self._ask("wants", run))
+        self._has_enough = self._has_enough or not self._ask("wants", run)
+        return not self._has_enough
 
     def count(self, run: Run, oracles: Sequence[str]) -> list[Finding]:
         """See Tally."""
+        if run.verdict is not Verdict.FAIL:
+            self._tell("count", run, oracles)
+            return []
         found: list[Finding] = self._ask("count", run, oracles)
         return found
 
     def minimised(self, signature: str, **facts: str | int | bool) -> None:
         """See Tally."""
-        self._ask("minimised", signature, **facts)
+        self._tell("minimised", signature, **facts)
 
 
-def _main(make: MakeLane, stop: Stopping, pipe: Connection, others: Sequence[Connection]) -> None:
+def _main(
+    make: MakeLane,
+    stop: Stopping,
+    pipe: Connection,
+    others: Sequence[Connection],
+    numbers: tuple[int, int],
+) -> None:
     """What the process of a lane does."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     for other in others:
         other.close()
-    lane = make(tally=RemoteTally(pipe), stop=stop)
+    lane = make(tally=RemoteTally(pipe, *numbers), stop=stop)
     error: BaseException | None = None
     try:
         try:
@@ -215,7 +244,7 @@ def _main(make: MakeLane, stop: Stopping, pipe: Connection, others: Sequence[Con
             raise
         except Exception as raised:  # noqa: BLE001 - raised again in the process that oversees the lanes
             error = raised
-        pipe.send(("end", (lane.trouble, lane.is_spent, error), {}))
+        pipe.send(("end", (lane.trouble, lane.is_spent, error), {}, False))
     except (EOFError, ConnectionError):
         os._exit(1)  # nobody counts any more: the harness was killed
 
@@ -228,5 +257,5 @@ def workers(makers: Sequence[MakeLane], tally: Tally) -> tuple[list[Worker], Sto
     stop = Flag()
     made: list[ProcessWorker] = []
     for make in makers:
-        made.append(ProcessWorker(make, tally, stop, made))
+        made.append(ProcessWorker(make, tally, stop, made, len(makers)))
     return list(made), stop
