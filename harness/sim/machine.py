@@ -11,6 +11,7 @@ BEGIN_US = 88_000_000
 """Time since boot when a case begins, in the host's log and trace lines."""
 
 IDLE = "<idle>"
+_HARD_IRQ = f"{IDLE}-0 [000] d.h1."
 INTERRUPT_US = 20
 """How long an interrupt is on its way from the device to the processor."""
 
@@ -82,22 +83,18 @@ class Machine:
 
     def trace(self, event: str, text: str) -> None:
         """Write a line to the trace, in the name of the task that runs."""
-        task = self.scheduler.current
-        comm, pid, flags = IDLE, 0, "....."
+        scheduler = self.scheduler
+        task, now_us = scheduler.current, scheduler.now_us
+        who = f"{IDLE}-0 [000] ....."
         if task is not None:
-            comm, pid = task.comm, task.pid
-            if task.is_hard_irq:
-                comm, flags = IDLE, "d.h1."
-        now_us = self.now_us
-        self._say(
-            "trace", f"{comm}-{pid} [000] {flags} {now_us // 1000000}.{now_us % 1000000:06d}: {event}: {text}"
-        )
+            who = _HARD_IRQ if task.is_hard_irq else task.label
+        self._say("trace", f"{who} {now_us // 1000000}.{now_us % 1000000:06d}: {event}: {text}")
 
     def _say(self, source: str, raw: str) -> None:
-        self.emit(f'{{"t":{self.case_us},"is":"{source}","raw":{quote(raw)}}}')
-        if self.watchers:
-            for watcher in tuple(self.watchers):
-                watcher(source, raw)
+        case_us = self.scheduler.now_us - BEGIN_US
+        self.emit(f'{{"t":{case_us},"is":"{source}","raw":{quote(raw)}}}')
+        for watcher in tuple(self.watchers):
+            watcher(source, raw)
 
     def warn(self, text: str, function: str) -> None:
         """A WARN of the kernel, in the function named."""

@@ -9,7 +9,7 @@ import orjson
 
 from harness.sim.driver.fileops import BusError
 from harness.sim.lane import Lane, Part, Trigger
-from harness.sim.machine import Machine, SystemCallError
+from harness.sim.machine import BEGIN_US, Machine, SystemCallError
 from harness.sim.scheduler import Flow, Wait, WaitQueue
 from harness.sim.surface import Surface
 
@@ -191,10 +191,10 @@ class Player:
         return kind == "ok"
 
     def _reply(self, kind: str, who: str, part: Part, data: Mapping[str, Any]) -> None:
-        place = f'"step":{part.step},"part":{part.number},"do":"{part.verb}"'
         key = "args" if kind == "invoke" else "got"
-        head = f'{{"t":{self.machine.case_us},"who":"{who}","is":"{kind}"'
-        self.emit(f'{head},{place},"{key}":{orjson.dumps(data).decode()}}}')
+        body = orjson.dumps(data).decode() if data else "{}"
+        head = f'{{"t":{self.machine.scheduler.now_us - BEGIN_US},"who":"{who}","is":"{kind}"'
+        self.emit(f'{head},"step":{part.step},"part":{part.number},"do":"{part.verb}","{key}":{body}}}')
 
     # Primitives that concern the player itself -------------------------------------------------------------
 

@@ -34,6 +34,12 @@ _NEVER_REPEATED = frozenset({"H_COLLECT_CA_INT_INFO", "H_CONTROL_CA_FAULTS"})
 _ERRNOS = {-4: "EINVAL", -2: "EINVAL", -7: "EINVAL", 3: "EINVAL", -72: "EINVAL", -70: "EINVAL"}
 _ERROR_DETECTED, _SLOT_RESET, _RESUME = 1, 2, 3
 _CHANNEL_NORMAL, _CHANNEL_FROZEN, _CHANNEL_PERM_FAILURE = 1, 2, 3
+_EVENTS = {
+    "H_ATTACH_CA_PROCESS": "cxl_hcall_attach",
+    "H_DETACH_CA_PROCESS": "cxl_hcall_detach",
+    "H_CONTROL_CA_FUNCTION": "cxl_hcall_control_function",
+    "H_CONTROL_CA_FACILITY": "cxl_hcall_control_facility",
+}
 _PROBES = {
     "H_ATTACH_CA_PROCESS": "cxl_h_attach_process",
     "H_DETACH_CA_PROCESS": "cxl_h_detach_process",
@@ -80,17 +86,15 @@ class GuestDriver(FileOperations):
 
     def trace_answer(self, afu: DriverAfu, name: str, op: str, args: tuple[int, ...], answer: Answer) -> None:
         """What the kernel says of an hcall that has ended."""
-        unit = f"unit_address=0x{afu.unit:016x}"
-        rc = f"rc={answer.rc}"
+        event = _EVENTS[name]
         if name == "H_ATTACH_CA_PROCESS":
-            text = f"token=0x{answer.r4:08x} mmio_addr=0x0 mmio_size=0x1000 {rc}"
-            self.machine.trace("cxl_hcall_attach", f"{unit} phys_addr=0x{args[1]:016x} {text}")
+            token = f"token=0x{answer.r4:08x} mmio_addr=0x0 mmio_size=0x1000"
+            text = f"phys_addr=0x{args[1]:016x} {token} rc={answer.rc}"
         elif name == "H_DETACH_CA_PROCESS":
-            self.machine.trace("cxl_hcall_detach", f"{unit} process_token=0x{args[0]:016x} {rc}")
+            text = f"process_token=0x{args[0]:016x} rc={answer.rc}"
         else:
-            event = f"cxl_hcall_{name.lower().removeprefix('h_').replace('ca_', '')}"
-            arguments = f"0x0, 0x0, 0x0, 0x0, R4: 0x{answer.r4:x}"
-            self.machine.trace(event, f"{unit} {op}({arguments})): {answer.rc}")
+            text = f"{op}(0x0, 0x0, 0x0, 0x0, R4: 0x{answer.r4:x})): {answer.rc}"
+        self.machine.trace(event, f"unit_address=0x{afu.unit:016x} {text}")
         if answer.rc:
             self.machine.log(3, f"{_PROBES[name]}(0x{afu.unit:016x}, {op}): {answer.rc}")
 
