@@ -51,14 +51,12 @@ Flow = Generator[str | int | Wait, Any, Any]
 
 
 class Task:
-    """One thread of control of the simulated host, as `comm`-`pid` in a trace line."""
+    """One thread of control of the simulated host, as ``comm-pid`` in a trace line."""
 
-    __slots__ = ("body", "comm", "ended", "is_done", "is_hard_irq", "label", "pid", "sleep_id", "wait")
+    __slots__ = ("body", "ended", "is_done", "is_hard_irq", "label", "sleep_id", "wait")
 
     def __init__(self, body: Flow, comm: str, pid: int, is_hard_irq: bool) -> None:
         self.body = body
-        self.comm = comm
-        self.pid = pid
         self.label = f"{comm}-{pid} [000] ....."  # how its trace lines begin
         self.is_hard_irq = is_hard_irq
         self.is_done = False
