@@ -709,7 +709,8 @@ def eeh_state_text(fields: Dict[str, str]) -> str:
 
 
 HCALL_ARGUMENTS = "opcode={1}:x64 unit={3}:x64 op={4}:u64"
-HCALL_FILTER = "opcode >= 0x344 && opcode <= 0x368"
+# Not READ_ERR_STATE: every file operation asks for the state, and nobody waits for that.
+HCALL_FILTER = "opcode >= 0x344 && opcode <= 0x368 && (opcode != 0x348 || op != 4)"
 # Event of the probe: event in the replies, kind, symbol, arguments, filter, text. A number in braces is an
 # argument of the function. Names of AFUs lie behind pointers whose offsets no file of the host tells.
 PROBES = {

@@ -110,15 +110,29 @@ def read_cases(places: Iterable[Path]) -> tuple[tuple[Path, SavedCase], ...]:
 
 
 def setup(read: ReadPlan, hosts: Sequence[str] = (), budget: str = "", seed: int | None = None) -> Setup:
-    """What a campaign of the plan is made of; `hosts`, `budget` and `seed` take the place of the plan's."""
+    """What a campaign of the plan is made of; `hosts`, `budget` and `seed` take the place of the plan's.
+
+    Raises UsageError with what is wrong with any of them.
+    """
     plan = read.plan
     chosen = tuple(hosts) or plan.hosts
-    urls.check(chosen, registry.mutants)
+    asked = plan.budget
+    problems: list[Problem] = []
+    try:
+        urls.check(chosen, registry.mutants)
+    except UsageError as error:
+        problems += error.problems
+    try:
+        asked = parse_budget(budget, "--budget") if budget else plan.budget
+    except UsageError as error:
+        problems += error.problems
+    if problems:
+        raise UsageError(problems)
     oracles = registry.oracles()
     return Setup(
         plan=plan.name,
         title=plan.title,
-        budget=parse_budget(budget, "--budget") if budget else plan.budget,
+        budget=asked,
         openers=tuple((url, urls.opener(url)) for url in chosen),
         orders=Orders(
             seed=secrets.randbits(SEED_BITS) if seed is None else seed,

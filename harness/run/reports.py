@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
@@ -84,4 +85,5 @@ def _read(
         case_text = case_path.read_text(encoding="utf-8", errors="backslashreplace")
     except (OSError, UsageError, InfraError):
         return None
-    return Exhibit(run, history, judge(history, oracles), case_text, replay)
+    shown = replace(run, case_id=history.case_id)  # a bug's smallest case is not the one that was drawn
+    return Exhibit(shown, history, judge(history, oracles), case_text, replay)
