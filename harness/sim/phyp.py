@@ -25,6 +25,7 @@ from harness.sim.card import AfuHardware, CardHardware
 RESET_US = 250_000
 SILENT_RESET_US = 400_000
 CORRECTABLE_THRESHOLD = 3
+VPD_BYTES = 256
 
 H_SUCCESS = 0
 H_BUSY = 1
@@ -64,6 +65,7 @@ class Function:
     until_us: int = -1  # when TEMP_UNAVAILABLE, or a silent reset, ends by itself
     reset_done_us: int = -1  # when the reset that is under way is done
     is_reset_spoilt: bool = False
+    download_done_us: int = -1
     correctable_errors: int = 0
     tokens: dict[int, int] = field(default_factory=dict)  # process token -> number of the process element
     next_token: int = 1
@@ -141,6 +143,22 @@ class Phyp:
         busy = [answer for answer in answers if answer.rc == H_LONG_BUSY_ORDER_100_MSEC]
         failed = [answer for answer in answers if answer.rc < 0]
         return (busy or failed or [Answer(H_SUCCESS)])[0]
+
+    def _name_process(self, function: Function, args: tuple[int, ...], _now_us: int) -> Answer:
+        """Do something about the process whose token comes first; here it only has to be one."""
+        return Answer(H_SUCCESS if args and args[0] in function.tokens else H_PARAMETER)
+
+    def _vital_data(self, _function: Function, _args: tuple[int, ...], _now_us: int) -> Answer:
+        return Answer(H_SUCCESS, VPD_BYTES)
+
+    def _download(self, function: Function, _args: tuple[int, ...], now_us: int) -> Answer:
+        """Take an image, or look at one: long-busy for as long as a reset, then done."""
+        if function.download_done_us < 0:
+            function.download_done_us = now_us + RESET_US
+        if now_us < function.download_done_us:
+            return Answer(H_LONG_BUSY_ORDER_100_MSEC, 1)
+        function.download_done_us = -1
+        return Answer(H_SUCCESS)
 
     def _acknowledge(self, _function: Function, _args: tuple[int, ...], _now_us: int) -> Answer:
         return Answer(H_SUCCESS)
@@ -232,12 +250,23 @@ _HANDLERS = {
     ("H_DETACH_CA_PROCESS", "DETACH"): "_detach",
     ("H_CONTROL_CA_FUNCTION", "READ_ERR_STATE"): "_read_state",
     ("H_CONTROL_CA_FUNCTION", "RESET"): "_reset",
+    ("H_CONTROL_CA_FUNCTION", "SUSPEND_PROCESS"): "_name_process",
+    ("H_CONTROL_CA_FUNCTION", "RESUME_PROCESS"): "_name_process",
+    ("H_CONTROL_CA_FUNCTION", "TERMINATE_PROCESS"): "_name_process",
     ("H_CONTROL_CA_FUNCTION", "GET_AFU_ERR"): "_acknowledge",
+    ("H_CONTROL_CA_FUNCTION", "GET_CONFIG"): "_acknowledge",
+    ("H_CONTROL_CA_FUNCTION", "GET_DOWNLOAD_STATE"): "_acknowledge",
+    ("H_CONTROL_CA_FUNCTION", "GET_ERROR_LOG"): "_acknowledge",
+    ("H_CONTROL_CA_FUNCTION", "COLLECT_VPD"): "_vital_data",
     ("H_CONTROL_CA_FUNCTION", "GET_FUNCTION_ERR_INT"): "_acknowledge",
     ("H_CONTROL_CA_FUNCTION", "ACK_FUNCTION_ERR_INT"): "_acknowledge",
-    ("H_COLLECT_CA_INT_INFO", "COLLECT"): "_acknowledge",
-    ("H_CONTROL_CA_FAULTS", "RESPOND_PSL"): "_acknowledge",
+    ("H_COLLECT_CA_INT_INFO", "COLLECT"): "_name_process",
+    ("H_CONTROL_CA_FAULTS", "RESPOND_PSL"): "_name_process",
+    ("H_CONTROL_CA_FAULTS", "RESPOND_AFU"): "_name_process",
+    ("H_DOWNLOAD_CA_FACILITY", "DOWNLOAD"): "_download",
+    ("H_DOWNLOAD_CA_FACILITY", "VALIDATE"): "_download",
     ("H_CONTROL_CA_FACILITY", "RESET"): "_reset_facility",
+    ("H_CONTROL_CA_FACILITY", "COLLECT_VPD"): "_vital_data",
 }
 
 _SEVERITIES = {

@@ -15,6 +15,7 @@ from harness.sim.phyp import (
     Phyp,
     State,
 )
+from harness.vocab.phase import HCALLS
 
 UNIT = 0x10
 
@@ -121,3 +122,29 @@ def test_unknown_things_are_refused(phyp: Phyp) -> None:
     assert not phyp.console("dance", {}, 0)
     with pytest.raises(KeyError):
         phyp.console("phyp_silent_reset", {"card": "card9"}, 0)
+
+
+def test_every_hcall_of_the_interface_is_answered(phyp: Phyp) -> None:
+    _, token = attach(phyp, 0)
+    for name, op in firmware._HANDLERS:
+        args = (1, 0xABC) if name == "H_ATTACH_CA_PROCESS" else (token,)
+        answer = phyp.hcall(name, op, UNIT, args, 0)
+        assert answer.rc in (0, H_LONG_BUSY_ORDER_100_MSEC), (name, op)
+        phyp = Phyp(firmware.build((CardHardware("card0", 0, ("afu0.0",)),), {"afu0.0": 2}))
+        assert attach(phyp, 0) == (0, token)
+    assert {name for name, _ in firmware._HANDLERS} == set(HCALLS)
+
+
+@pytest.mark.parametrize("op", ["SUSPEND_PROCESS", "RESUME_PROCESS", "TERMINATE_PROCESS"])
+def test_an_hcall_on_a_process_wants_its_token(phyp: Phyp, op: str) -> None:
+    assert phyp.hcall("H_CONTROL_CA_FUNCTION", op, UNIT, (1,), 0).rc == H_PARAMETER
+    attach(phyp, 0)
+    assert phyp.hcall("H_CONTROL_CA_FUNCTION", op, UNIT, (1,), 0).rc == 0
+
+
+def test_download_is_busy_and_then_done(phyp: Phyp) -> None:
+    def download(now_us: int) -> int:
+        return phyp.hcall("H_DOWNLOAD_CA_FACILITY", "DOWNLOAD", UNIT, (), now_us).rc
+
+    assert download(0) == download(1000) == H_LONG_BUSY_ORDER_100_MSEC
+    assert download(firmware.RESET_US) == 0
