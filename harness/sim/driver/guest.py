@@ -35,12 +35,17 @@ _ERRNOS = {-4: "EINVAL", -2: "EINVAL", -7: "EINVAL", 3: "EINVAL", -72: "EINVAL",
 _ERROR_DETECTED, _SLOT_RESET, _RESUME = 1, 2, 3
 _CHANNEL_NORMAL, _CHANNEL_FROZEN, _CHANNEL_PERM_FAILURE = 1, 2, 3
 _EVENTS = {
+    "H_COLLECT_CA_INT_INFO": "cxl_hcall_collect_int_info",
+    "H_CONTROL_CA_FAULTS": "cxl_hcall_control_faults",
     "H_ATTACH_CA_PROCESS": "cxl_hcall_attach",
     "H_DETACH_CA_PROCESS": "cxl_hcall_detach",
     "H_CONTROL_CA_FUNCTION": "cxl_hcall_control_function",
     "H_CONTROL_CA_FACILITY": "cxl_hcall_control_facility",
 }
+_OF_A_PROCESS = frozenset({"H_DETACH_CA_PROCESS", "H_COLLECT_CA_INT_INFO", "H_CONTROL_CA_FAULTS"})
 _PROBES = {
+    "H_COLLECT_CA_INT_INFO": "cxl_h_collect_int_info",
+    "H_CONTROL_CA_FAULTS": "cxl_h_control_faults",
     "H_ATTACH_CA_PROCESS": "cxl_h_attach_process",
     "H_DETACH_CA_PROCESS": "cxl_h_detach_process",
     "H_CONTROL_CA_FUNCTION": "cxl_h_control_function",
@@ -90,7 +95,7 @@ class GuestDriver(FileOperations):
         if name == "H_ATTACH_CA_PROCESS":
             token = f"token=0x{answer.r4:08x} mmio_addr=0x0 mmio_size=0x1000"
             text = f"phys_addr=0x{args[1]:016x} {token} rc={answer.rc}"
-        elif name == "H_DETACH_CA_PROCESS":
+        elif name in _OF_A_PROCESS:
             text = f"process_token=0x{args[0]:016x} rc={answer.rc}"
         else:
             text = f"{op}(0x0, 0x0, 0x0, 0x0, R4: 0x{answer.r4:x})): {answer.rc}"
@@ -126,6 +131,14 @@ class GuestDriver(FileOperations):
             if answer.rc in (H_SUCCESS, H_PARAMETER):
                 return
             yield 1_000_000
+
+    def ask_about_fault(self, context: Context) -> Flow:
+        """H_COLLECT_CA_INT_INFO, which is never repeated."""
+        yield from self.hcall(context.afu, "H_COLLECT_CA_INT_INFO", "COLLECT", context.token)
+
+    def answer_fault(self, context: Context) -> Flow:
+        """H_CONTROL_CA_FAULTS, which is never repeated."""
+        yield from self.hcall(context.afu, "H_CONTROL_CA_FAULTS", "RESPOND_PSL", context.token)
 
     def slice_interrupt(self, afu: DriverAfu) -> Flow:
         """A slice error. PHYP is asked outside interrupt level, because it may be busy."""

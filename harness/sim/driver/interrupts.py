@@ -80,6 +80,7 @@ class Interrupts(Recovery):
     def resolve_fault(self, context: Context, fault: int, is_mapped: bool) -> Flow:
         """Resolve a page fault outside interrupt level, unless it was dropped meanwhile."""
         yield "fault"
+        yield from self.ask_about_fault(context)
         if fault not in context.faults:
             return
         address = context.faults[fault]
@@ -90,10 +91,19 @@ class Interrupts(Recovery):
         del context.faults[fault]
         if is_mapped:
             self.machine.trace("cxl_psl_irq_ack", f"{context.label} tfc=R")
+            yield from self.answer_fault(context)
             return
         self.machine.trace("cxl_psl_irq_ack", f"{context.label} tfc=AE")
         context.pending_fault = address
         self.wake_waiters(context)
+
+    def ask_about_fault(self, context: Context) -> Flow:
+        """Learn what the fault is about, where that takes more than reading registers."""
+        yield from ()
+
+    def answer_fault(self, context: Context) -> Flow:
+        """Tell the PSL to go on, where that takes more than writing a register."""
+        yield from ()
 
     def is_dropped(self, context: Context, fault: int) -> bool:
         """Whether the context was purged or closed while its fault was being resolved."""
