@@ -61,13 +61,16 @@ class Player:
                 yield from self._perform(who, part, self._harness(part))
                 continue
             lane = self.lanes[who]
-            if part.verb == "fork":
-                self.lanes[str(part.args["child"])].is_announced = True
+            child = self.lanes[str(part.args["child"])] if part.verb == "fork" else None
             if lane.is_dead or not (lane.process or lane.is_announced):
                 self._reply("info", who, part, {"reason": "actor-gone"})
-            else:
-                lane.parts.append(part)
-                self.machine.wake(lane.wanted)
+                if child is not None and not child.is_announced:
+                    self._bury(child)  # nobody is left to bear it
+                continue
+            if child is not None:
+                child.is_announced = True
+            lane.parts.append(part)
+            self.machine.wake(lane.wanted)
         got: dict[str, Any] = {}
         try:
             yield from self._wait_idle(list(self.lanes), LAST_WAIT_US)

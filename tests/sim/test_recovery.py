@@ -356,3 +356,10 @@ def test_simulated_host_knows_the_words_on_the_wire() -> None:
 def test_line_that_is_no_case_is_answered_with_an_end(line: bytes) -> None:
     replies = b"".join(SimulatedHost(VM).play(line))
     assert "not a play line" in json.loads(replies)["got"]["error"]
+
+
+def test_child_that_nobody_is_left_to_bear_never_comes() -> None:
+    fork = [("a0", "fork", {"child": "a3"}), ("a3", "fork", {"child": "a4"}), ("a4", "exit", {}), wait()]
+    played = Played(NV, [*attached(), ("a0", "exit", {}), wait(), *fork])
+    assert [played.answer(step) for step in (5, 6, 7)] == [{"is": "info", "reason": "actor-gone"}] * 3
+    assert "error" not in played.replies[-1]["got"]
