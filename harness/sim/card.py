@@ -145,7 +145,6 @@ class CardHardware:
         self.is_fenced = False
         self.is_link_down = False
         self.armed = ""
-        self.on_freeze: Callable[[], None] = _ignore
         self.afus = tuple(self.afu_class(afu, self) for afu in afu_names)
 
     def freeze(self, *, is_fenced: bool = False, is_link_down: bool = False) -> None:

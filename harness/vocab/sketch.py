@@ -36,7 +36,6 @@ class ContextSketch:
 class Sketch:
     """Contexts by fd, living actors, errors so far, and the numbers to use next.
 
-    `armed` names cards with an injection that waits for the next access; `gone` names cards without a driver.
     `settings` keeps what was last written to a policy file, by a name that the event chooses.
     """
 
@@ -47,11 +46,6 @@ class Sketch:
     next_actor: int = 3
     next_marker: int = 1
     settings: tuple[tuple[str, str], ...] = field(default=())
-
-    def with_context(self, context: ContextSketch) -> Sketch:
-        """This sketch with `context` added, or in the place of the one with the same fd."""
-        kept = tuple(c for c in self.contexts if c.fd != context.fd)
-        return replace(self, contexts=(*kept, context))
 
     def without_fd(self, fd: str) -> Sketch:
         """This sketch after the close of `fd`."""
@@ -73,7 +67,3 @@ class Sketch:
     def setting(self, name: str, default: str = "") -> str:
         """What was last written to the policy called `name`."""
         return dict(self.settings).get(name, default)
-
-    def open_on(self, afu: str) -> int:
-        """How many contexts are believed open on `afu`."""
-        return sum(c.afu == afu for c in self.contexts)

@@ -76,7 +76,6 @@ class Mapping:
     file: File
     length: int
     page: Page = Page.ABSENT
-    is_broken: bool = False  # has given SIGBUS once
 
 
 @dataclass(eq=False, slots=True)
@@ -97,8 +96,6 @@ class DriverAfu:
     is_quiesced: bool = False  # from quiesce to resume: nothing is let in
     is_permanent: bool = False
     generation: int = 0  # counts quiesces, so that an attach in flight notices one
-    error_line: InterruptLine | None = None
-    previous_state: int = 0
     lock: Lock = field(default_factory=Lock)  # one recovery or reset at a time
 
     @property

@@ -41,9 +41,7 @@ class Interrupts(Recovery):
         hardware.on_afu_irq = lambda number, irq: signal(number, irq, irq)
         hardware.on_fault = lambda number, address, is_mapped: signal(number, 0, "fault", address, is_mapped)
         hardware.on_afu_error = lambda number, error: signal(number, 0, "error", error, False)
-        line = afu.error_line = self.machine.request_irq(
-            f"cxl-{afu.name}-err", lambda: self.slice_interrupt(afu)
-        )
+        line = self.machine.request_irq(f"cxl-{afu.name}-err", lambda: self.slice_interrupt(afu))
         hardware.on_slice_error = lambda: self.machine.raise_irq(line)
 
     @abstractmethod
