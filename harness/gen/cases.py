@@ -38,6 +38,7 @@ from harness.gen.deck import KPROBES, Deck, deck
 from harness.gen.rules import DrawRules
 from harness.vocab.case import NOW, Case, Step, When
 from harness.vocab.event import HARNESS, NEMESIS, RESERVED_ACTORS, Chooser, Event, Fate, Target
+from harness.vocab.schedule import Schedule
 from harness.vocab.sketch import ContextBelief, Sketch
 from harness.vocab.topology import Topology
 
@@ -65,13 +66,13 @@ def draw_case(
 
     Raises UsageError when `rules` weigh an event that is not in `events`.
     """
-    schedule_seed = choose.integer(0, _SCHEDULE_SEED_MAX)
+    schedule = Schedule.of_seed(choose.integer(0, _SCHEDULE_SEED_MAX))
     cards = deck(topology, rules, tuple(events))
     walk = _Walk(choose, topology, rules, cards)
     walk.set_up()
     walk.go()
     steps = (*walk.steps, *closing(topology, walk.sketch, _actors(walk.steps)))
-    return Case(steps, topology.platform, schedule_seed, _needs(steps, cards), len(topology.cards), origin)
+    return Case(steps, topology.platform, schedule, _needs(steps, cards), len(topology.cards), origin)
 
 
 def case_from_seed(seed: int, topology: Topology, rules: DrawRules, events: Sequence[type[Event]]) -> Case:

@@ -157,8 +157,8 @@ def test_cases_of_a_few_seeds_are_pinned():
 
 
 PINNED_IDS = {
-    "powernv": ["9577a40c7b62", "66af67be0de9", "71a725bd0b21"],
-    "powervm": ["f628342666b0", "2d361e5aa061", "89278899f3b1"],
+    "powernv": ["124194d6ee7d", "fbdec99a4f0f", "e544c63df473"],
+    "powervm": ["736d2f3581c1", "ae28dc317232", "76aad8089d6e"],
 }
 
 

@@ -11,6 +11,7 @@ from harness.events.store import Store
 from harness.vocab.case import Case, Step, When
 from harness.vocab.history import History
 from harness.vocab.oracle import Oracle
+from harness.vocab.schedule import Schedule
 from harness.vocab.topology import Platform
 from harness.vocab.verdict import Cause, Finding, Verdict
 from tests.run.fake import BAD_VALUE
@@ -28,7 +29,7 @@ def pause(ms: int, when: When | None = None) -> Step:
 
 
 def case(*steps: Step, seed: int = 0) -> Case:
-    return Case(steps, Platform.POWERVM, schedule_seed=seed, origin="a test")
+    return Case(steps, Platform.POWERVM, schedule=Schedule.of_seed(seed), origin="a test")
 
 
 GOOD_CASE = case(OPEN, LOAD)
