@@ -17,7 +17,7 @@ from harness.sim.driver.native import NativeDriver
 from harness.sim.eeh import EehCore
 from harness.sim.files import KERNEL, FileTree
 from harness.sim.machine import Machine
-from harness.sim.mutants import mutants
+from harness.sim.mutants import named
 from harness.sim.phyp import Phyp
 from harness.sim.player import Player
 from harness.sim.shell import Shell
@@ -64,7 +64,7 @@ class SimulatedHost:
 
     def __init__(self, platform: Platform, mutant: str = "") -> None:
         self.platform = platform
-        self.mutant: Mutant | None = mutants()[mutant] if mutant else None
+        self.mutant: Mutant | None = named(mutant) if mutant else None
         self.shell_machine: Shell | None = None
         self._mixed: dict[type, type] = {}  # components with the mutant's overrides
 
@@ -131,7 +131,7 @@ class SimulatedHost:
     def _build(self, schedule: object, replies: list[str]) -> tuple[Machine, Surface, FileTree]:
         machine = Machine(decider(schedule), replies.append)
         plans = _CARDS[self.platform]
-        afu_class = self._mutated(CardHardware, "card")
+        afu_class = self.variant(CardHardware, "card")
         cards: list[DriverCard] = []
         for index, afus in enumerate(plans):
             bdf = f"{index:04x}:01:00.0" if self.platform is Platform.POWERNV else ""
@@ -148,14 +148,15 @@ class SimulatedHost:
 
     def _build_driver(self, machine: Machine, cards: list[DriverCard]) -> NativeDriver | GuestDriver:
         if self.platform is Platform.POWERNV:
-            eeh = self._mutated(EehCore, "eeh")(machine, cards)
-            eeh.driver = driver = self._mutated(NativeDriver, "driver")(machine, cards, eeh)
+            eeh = self.variant(EehCore, "eeh")(machine, cards)
+            eeh.driver = driver = self.variant(NativeDriver, "driver")(machine, cards, eeh)
             return driver
         processes_max = {afu.name: afu.contexts_max for card in cards for afu in card.afus}
         functions = firmware.build(tuple(card.hardware for card in cards), processes_max)
-        return self._mutated(GuestDriver, "driver")(machine, cards, self._mutated(Phyp, "phyp")(functions))
+        return self.variant(GuestDriver, "driver")(machine, cards, self.variant(Phyp, "phyp")(functions))
 
-    def _mutated(self, component: type[_T], name: str) -> type[_T]:
+    def variant(self, component: type[_T], name: str) -> type[_T]:
+        """The class to build a component of: with the mutant's overrides, if it is about that component."""
         mutant = self.mutant
         if mutant is None or mutant.component != name:
             return component
