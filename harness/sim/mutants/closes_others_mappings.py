@@ -25,7 +25,7 @@ MUTANT = Mutant(
     name="ClosesOthersMappings",
     title="closing one context leaves all Fs in the mappings of the others",
     platforms=BOTH_PLATFORMS,
-    killed_by=("others_undisturbed",),
+    killed_by=("others_undisturbed", "loads_give_all_ones"),
     component="driver",
     override=ClosesOthersMappings,
 )

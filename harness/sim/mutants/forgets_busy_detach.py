@@ -17,6 +17,7 @@ class ForgetsBusyDetach(GuestDriver):
         """Repeat all but one."""
         if name != "H_DETACH_CA_PROCESS":
             return (yield from super().hcall(afu, name, op, *args))
+        self.machine.trace("capi_hcall_entry", f"{name} unit=0x{afu.unit:x} op={op}")
         yield "hcall"
         answer = self.phyp.hcall(name, op, afu.unit, args, self.machine.now_us)
         self.trace_answer(afu, name, op, args, answer)

@@ -23,7 +23,7 @@ MUTANT = Mutant(
     name="ResumesAfterFailedReset",
     title="an AFU is resumed whether its reset has worked or not",
     platforms=frozenset({Platform.POWERVM}),
-    killed_by=("phases_in_order", "availability_returns", "contexts_purged"),
+    killed_by=("phases_in_order",),
     component="driver",
     override=ResumesAfterFailedReset,
 )

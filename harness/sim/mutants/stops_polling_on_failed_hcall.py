@@ -14,12 +14,18 @@ class StopsPollingOnFailedHcall(GuestDriver):
 
     def check_periodically(self, afu: DriverAfu) -> Flow:
         """Check until PHYP does not answer."""
+        self.deaf: set[str] = getattr(self, "deaf", set())
         yield FIRST_CHECK_US
-        while not afu.is_permanent:
-            if (yield from self.read_state(afu)) is None:
-                return
+        while not afu.is_permanent and afu.name not in self.deaf:
             yield from self.check(afu)
             yield self.poll_us(afu)
+
+    def read_state(self, afu: DriverAfu) -> Flow:
+        """Read, and remember who was not answered."""
+        state = yield from super().read_state(afu)
+        if state is None:
+            self.deaf.add(afu.name)
+        return state
 
 
 MUTANT = Mutant(

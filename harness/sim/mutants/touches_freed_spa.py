@@ -16,9 +16,7 @@ class TouchesFreedSpa(FileOperations):
         """Release, and use the process area that the context knows."""
         context = file.context
         if context.afu.contexts.get(context.number) is not context:
-            self.machine.oops(
-                "Unable to handle kernel data access at 0x6b6b6b6b6b6b6b7b", "cxl_detach_afu_directed"
-            )
+            self.machine.oops("Unable to handle kernel data access at 0x6b6b6b6b6b6b6b7b", "detach_context")
         yield from super().release(file)
 
 

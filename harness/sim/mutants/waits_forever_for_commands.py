@@ -24,7 +24,7 @@ MUTANT = Mutant(
     name="WaitsForeverForCommands",
     title="a command that the PSL does not complete is waited for without end",
     platforms=frozenset({Platform.POWERNV}),
-    killed_by=("blocked_calls_return",),
+    killed_by=("blocked_calls_return", "availability_returns"),
     component="driver",
     override=WaitsForeverForCommands,
 )

@@ -29,7 +29,7 @@ MUTANT = Mutant(
     name="WaitsOnClosedContext",
     title="a read of a context that was purged before waits for ever",
     platforms=BOTH_PLATFORMS,
-    killed_by=("blocked_calls_return",),
+    killed_by=("blocked_calls_return", "purged_contexts_stay_dead"),
     component="driver",
     override=WaitsOnClosedContext,
 )

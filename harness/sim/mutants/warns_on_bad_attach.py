@@ -19,9 +19,7 @@ class WarnsOnBadAttach(FileOperations):
             yield from super().start_work(context, data, pid)
         except SystemCallError as error:
             if error.errno == "EINVAL":
-                self.machine.warn(
-                    "DEBUG_LOCKS_WARN_ON(depth <= 0)", "kernel/locking/lockdep.c:5049 lock_release"
-                )
+                self.machine.warn("DEBUG_LOCKS_WARN_ON(depth <= 0)", "kernel/locking/lockdep.c:5049")
             raise
 
 

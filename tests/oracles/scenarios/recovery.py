@@ -223,3 +223,14 @@ def _(s: Story) -> None:
     for _ in range(8):
         s.check()
         s.wait(500)
+
+
+@bad("phases_in_order-resumed-unwell", "resumed-unwell", companions="contexts_purged")
+def _(s: Story) -> None:
+    strike(s)
+    s.sample(AFU, 2)
+    s.proof()
+    s.quiesce(AFU, 0)
+    s.reset_by_phyp(AFU)
+    s.resume(AFU)
+    leave(s)

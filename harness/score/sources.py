@@ -1,0 +1,89 @@
+"""Where cases come from in a score: our search, and the searches that it is compared with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from itertools import count
+from typing import NamedTuple, Protocol
+
+from harness import registry
+from harness.gen.cases import case_from_seed
+from harness.gen.rules import DrawRules
+from harness.run.lane import case_seed
+from harness.score.uniform import blind_case, valid_case
+from harness.vocab.case import Case
+from harness.vocab.event import Event
+from harness.vocab.history import History
+from harness.vocab.topology import Topology
+
+RULES = DrawRules()
+"""How all of them draw: those of the nightly plan."""
+
+
+class Feed(Protocol):
+    """One sequence of cases."""
+
+    def next_case(self) -> Case:
+        """The next case. Raises StopIteration when there is none."""
+        ...
+
+    def learn(self, case: Case, history: History) -> None:
+        """What came of a case, for a search that draws on it."""
+        ...
+
+
+class Source(NamedTuple):
+    """A search: its name in tables, what it is, and what makes the sequence of a seed and a length."""
+
+    name: str
+    title: str
+    feed: Callable[[int, int, Topology], Feed]
+
+
+class _Listed:
+    """A sequence that depends on nothing that a host says."""
+
+    def __init__(self, cases: Iterator[Case]) -> None:
+        self._cases = cases
+
+    def next_case(self) -> Case:
+        return next(self._cases)
+
+    def learn(self, case: Case, history: History) -> None:
+        pass
+
+
+_Draw = Callable[[int, Topology, DrawRules, Sequence[type[Event]]], Case]
+
+
+def _events() -> tuple[type[Event], ...]:
+    return tuple(registry.events().values())
+
+
+def _drawn_by(draw: _Draw) -> Callable[[int, int, Topology], Feed]:
+    def feed(seed: int, _length: int, topology: Topology) -> Feed:
+        url, events = f"sim://{topology.platform.value}", _events()
+        return _Listed(draw(case_seed(seed, url, 0, n), topology, RULES, events) for n in count(1))
+
+    return feed
+
+
+def _machine(seed: int, length: int, topology: Topology) -> Feed:
+    from harness.score.machine import machine_cases  # noqa: PLC0415 - Hypothesis is slow to import
+
+    return _Listed(iter(machine_cases(seed, length, topology, _events())))
+
+
+OURS = "harness"
+UNIFORM = "uniform"
+MACHINE = "state machine"
+
+SOURCES = {
+    source.name: source
+    for source in (
+        Source(OURS, "the cases that a campaign draws", _drawn_by(case_from_seed)),
+        Source(UNIFORM, "any event that makes sense, each as likely", _drawn_by(valid_case)),
+        Source("blind", "any event at all, each as likely", _drawn_by(blind_case)),
+        Source(MACHINE, "a plain RuleBasedStateMachine of Hypothesis", _machine),
+    )
+}
