@@ -238,6 +238,38 @@ def check(url: Annotated[str, typer.Argument(metavar="URL", help=HOST_HELP)]) ->
     raise typer.Exit(checked.exit_code)
 
 
+@app.command("score", epilog=EXIT_CODES)
+def score_(
+    out: Annotated[
+        Path | None, typer.Option(help="Folder for results; one with results is taken up [default: new].")
+    ] = None,
+    short: Annotated[bool, typer.Option("--short", help="Named mutants only: a minute or two.")] = False,
+    mutant: Annotated[list[str] | None, typer.Option(help="Only this one; may be repeated.")] = None,
+    cases: Annotated[int, typer.Option(min=0, help="Most cases of a race. 0: as many as usual.")] = 0,
+    sample: Annotated[int, typer.Option(min=-1, help="Generated mutants. -1: as many as usual.")] = -1,
+    jobs: Annotated[int, typer.Option(min=0, help="Processes at once. 0: one for each processor.")] = 0,
+) -> None:
+    """Measure the search: which planted defects it finds, how soon, and how small they become.
+
+    Ours beside a uniform generator and a plain state machine, against named and generated mutants of the
+    simulated hosts. Ends with 1 when a target is missed. Ctrl-C leaves a partial table that says so; the
+    same command with --out goes on.
+
+    \b
+    harness score
+    harness score --out reports/score/first
+    harness score --short --mutant StaleMmio
+    """
+    from harness.run import console
+    from harness.score import command
+
+    chosen = command.extent(short, mutant or (), cases, sample)
+    with console.counting("scoring") as watch:
+        done = command.perform(chosen, out, jobs, watch)
+    _print(done.text.rstrip(), f"wrote {done.path}")
+    raise typer.Exit(done.exit_code)
+
+
 @app.command("list")
 def list_(what: Annotated[Listed, typer.Argument(help="What to list.")], as_json: Json = False) -> None:
     """List what there is: events, oracles, mutants or plans.

@@ -60,6 +60,31 @@ def _live(budget: str) -> Iterator[Watch]:
         yield lambda now, elapsed_s: status.update(_words(now, elapsed_s, budget))
 
 
+@contextmanager
+def counting(what: str, stream: TextIO | None = None) -> Iterator[Callable[[int, int, float, str], None]]:
+    """Tasks that have ended, of how many: a live line on a terminal; elsewhere a plain line every 10 s."""
+    stream = stream or sys.stderr
+
+    def words(done: int, of: int, elapsed_s: float, last: str) -> str:
+        return f"{elapsed_s:5.0f} s  {done:,} of {of:,} tasks" + (f"  {last}" if last else "")
+
+    if stream.isatty():
+        from rich.console import Console  # noqa: PLC0415 - as in _live
+
+        with Console(stderr=True).status(what) as status:
+            yield lambda done, of, s, last: status.update(words(done, of, s, last))
+        return
+    due_s = _PLAIN_S
+
+    def watch(done: int, of: int, elapsed_s: float, last: str) -> None:
+        nonlocal due_s
+        if elapsed_s >= due_s:
+            due_s += _PLAIN_S
+            print(words(done, of, elapsed_s, last), file=stream, flush=True)
+
+    yield watch
+
+
 def gate_text(campaign: Campaign, gate: Gate, is_explained: bool = False) -> Iterator[str]:
     """The decision with its reasons; explained, also the numbers that it was made from."""
     word = "may go" if gate.is_released else "may not go"

@@ -87,7 +87,7 @@ def minimise(
 class _Search:
     """One search: the best case so far, and what is left of the budget."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0917 - what `minimise` was given
         self,
         case: Case,
         shows: Callable[[Case], bool],
@@ -211,7 +211,7 @@ class _Search:
         return not self._is_one_minimal
 
     def _start_over(self) -> None:
-        """A long case may need steps only for the time that they take: let it wait, or interleave otherwise."""
+        """A long case may need steps for their time only: let it wait, or interleave otherwise."""
         before = self._best, self._is_one_minimal
         if self._take_first(settled(self._best)):
             self._remove_each(2)

@@ -208,7 +208,7 @@ def limit(seconds: float) -> Iterator[None]:
         raise StuckError(f"it did not go on for {seconds:g} s")
 
     before = signal.signal(signal.SIGALRM, stuck)
-    signal.setitimer(signal.ITIMER_REAL, seconds)
+    signal.setitimer(signal.ITIMER_REAL, seconds, seconds)  # again, should it be caught and loop on
     try:
         yield
     finally:
