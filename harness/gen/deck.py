@@ -13,7 +13,7 @@ from harness.events.map import Map
 from harness.gen.rules import DrawRules
 from harness.vocab.case import NOW, When
 from harness.vocab.errors import Problem, UsageError
-from harness.vocab.event import Chooser, Event, Role, Target
+from harness.vocab.event import Chooser, Event, Fate, Role, Target
 from harness.vocab.phase import MARKS, Phase, Source, phases
 from harness.vocab.sketch import Sketch
 from harness.vocab.topology import Topology
@@ -86,13 +86,15 @@ class Table(NamedTuple):
 class Deck(NamedTuple):
     """The tables of one host and one set of rules.
 
-    `idle` is the weight of doing nothing in a free slot. `triggers` wait for a phase, and each stands
+    `resets` are the free events that may start a recovery. `idle` is the weight of doing
+    nothing in a free slot. `triggers` wait for a phase, and each stands
     there as often as its weight says; `delays` wait for a moment only. `probed_phases` are those that only
     dynamic probes show, `mappable` the AFUs that contexts may map.
     """
 
     free: Table
     errors: Table
+    resets: Table
     idle: int
     triggers: tuple[When, ...]
     delays: tuple[When, ...]
@@ -113,6 +115,9 @@ def deck(topology: Topology, rules: DrawRules, events: tuple[type[Event], ...]) 
         pair for pair in here if pair[0].role in (Role.WORKLOAD, Role.CONTROL) or pair[0] is Await
     )
     errors = Table.of(pair for pair in here if pair[0].role is Role.ERROR)
+    resets = Table.of(
+        pair for pair in here if pair[0].role is Role.CONTROL and pair[0].fate is not Fate.HARMLESS
+    )
     probed = _probed_phases(topology)
     visible = [
         name for name in phases(topology.platform) if KPROBES in topology.features or name not in probed
@@ -121,6 +126,7 @@ def deck(topology: Topology, rules: DrawRules, events: tuple[type[Event], ...]) 
     return Deck(
         free,
         errors,
+        resets,
         _idle_weight(free, rules),
         tuple(when for name, weight in weighed for when in _triggers(name) * weight),
         _delays(topology),
