@@ -110,12 +110,16 @@ def replay(
         str, typer.Option(help=f"Default: the healthy simulator of the case's platform. {HOST_HELP}")
     ] = "",
     times: Annotated[int, typer.Option(min=1, max=100_000, help="How often each case is performed.")] = 1,
+    pytest_file: Annotated[
+        Path | None, typer.Option("--pytest", help="Write this test file for a bug report; perform nothing.")
+    ] = None,
 ) -> None:
-    """Perform saved cases again, and see whether they fail.
+    """Perform saved cases again, and see whether they fail, and how reliably.
 
     \b
     harness replay reports/runs/latest/bugs/*.json --host 'sim://powervm?mutant=NAME'
     harness replay fixtures/cases/regress --times 20
+    harness replay BUG.json --host ssh://NAME --pytest test_bug.py
     """
     from harness import registry
     from harness.hosts import urls
@@ -130,6 +134,9 @@ def replay(
     for path, saved in found:
         by_url.setdefault(host or f"sim://{saved.case.platform.value}", []).append((path, saved))
     urls.check(by_url, registry.mutants)
+    if pytest_file:
+        _print(f"wrote {prepare.write_test(found, host, times, pytest_file)}")
+        return
     replayed = []
     for url, group in by_url.items():
         for item in replaying.replay(urls.opener(url), group, times, tuple(registry.oracles().values())):
@@ -289,16 +296,16 @@ def list_(what: Annotated[Listed, typer.Argument(help="What to list.")], as_json
 
 @app.command()
 def show(case: Annotated[Path, typer.Argument(metavar="CASE", help="A saved case.")]) -> None:
-    """Show a saved case as a story, one line a step.
+    """Show a saved case as a story, one line a step, and what was found.
 
     \b
     harness show reports/runs/latest/bugs/NAME.json
     """
-    from harness.run import console, prepare
+    from harness.run import prepare
+    from harness.run.story import story
 
     for path, saved in prepare.read_cases([case]):
-        _print(f"{path}" + (f"  shows {saved.signature}" if saved.signature else ""))
-        _print(*console.case_text(saved.case))
+        _print(*story(path, saved))
 
 
 def _print(*lines: str) -> None:

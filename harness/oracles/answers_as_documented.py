@@ -1,4 +1,4 @@
-"""Oracle: a call on a device node fails only with an errno that the driver's interface has for it.
+"""Oracle: a call on a device node, or a write to the driver's sysfs, fails only as the interface says.
 
 Judged are calls on descriptors of AFU nodes; a descriptor that its actor has not got open gives EBADF.
 Loads and stores fail with SIGBUS only. EINTR is for what was interrupted: a wait for an event, or between
@@ -32,6 +32,10 @@ _CALLS = {
     "close": frozenset(),
 }
 _INTERRUPTED = "EINTR"
+_SYSFS = "/sys/class/cxl/"
+_WRITE = frozenset(
+    {"EACCES", "EBUSY", "EINVAL", "EIO", "ENODEV", "ENOENT", "ENOMEM", "ENXIO", "EPERM", _INTERRUPTED}
+)
 
 
 def judge(history: History) -> Iterator[Finding]:
@@ -39,6 +43,8 @@ def judge(history: History) -> Iterator[Finding]:
     for operation in history.operations:
         if operation.verb == "open" and operation.errno and operation.args["path"].startswith(_NODES):
             yield from _check(operation, _OPEN)
+        elif operation.verb == "write_file" and operation.errno and operation.args["path"].startswith(_SYSFS):
+            yield from _check(operation, _WRITE)
     for context in contexts(history).contexts:
         for call in context.calls:
             if call.errno:

@@ -5,7 +5,7 @@ slot reset. An error during the recovery begins the order anew, but what was qui
 hotplug removes the driver, and so quiesces after the reset was announced. On PowerVM the calls of
 applications and administrators make the same marks, so beside the quiesce only those of the kernel's own
 worker count; and there PHYP may have done the reset by itself. The worker resumes only what it has read to be
-NORMAL.
+NORMAL. Whoever lets new contexts in has said that the recovery is over.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from harness.oracles._context import contexts
+from harness.oracles._disturbance import has_meddled
 from harness.oracles._episode import Episode, episodes
 from harness.oracles._memo import has_whole_trace, ms
 from harness.oracles._poll import WORKER, samples
@@ -57,6 +58,7 @@ def judge(history: History) -> Iterator[Finding]:
                     yield finding
             yield from _late_purges(history, episode)
             yield from _blind_resumes(history, episode)
+            yield from _silent_ends(history, episode)
 
 
 def _walk(history: History, episode: Episode) -> Iterator[Finding]:
@@ -120,6 +122,27 @@ def _blind_resumes(history: History, episode: Episode) -> Iterator[Finding]:
                 f"{ms(before[-1].time_us)}, was {before[-1].data.get('r4')}"
             )
             yield Finding(NAME, "resumed-unwell", message, (before[-1].seq, mark.seq))
+
+
+def _silent_ends(history: History, episode: Episode) -> Iterator[Finding]:
+    """A recovery that lets new contexts in has said that it is over."""
+    quiesces = episode.of(Phase.QUIESCE)
+    if not quiesces or episode.recovered or not has_whole_trace(history):
+        return
+    for context in contexts(history).attached:
+        attach = context.attach
+        assert attach is not None
+        if context.afu != episode.afu or context.opened.began_us <= quiesces[-1].time_us:
+            continue
+        if attach.ended_us >= episode.ended_us:
+            return
+        if not has_meddled(history, episode.afu, 0, attach.ended_us):
+            message = (
+                f"{episode.afu} was quiesced at {ms(quiesces[-1].time_us)}, {context.name} was attached by "
+                f"{ms(attach.ended_us)}, and nobody said that the recovery was over"
+            )
+            yield Finding(NAME, "silent-end", message, (quiesces[-1].seq, attach.invoke.seq))
+        return
 
 
 ORACLE = Oracle(NAME, "The phases of a recovery come in their order", judge)

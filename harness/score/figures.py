@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from math import inf
 from typing import Any
 
-from harness.score.sources import MACHINE, OURS, UNIFORM
+from harness.score.sources import MACHINE, OURS, SAVED, UNIFORM
 
 _LONG = 40
 """From so many steps on a case counts as one of about fifty."""
@@ -48,6 +48,7 @@ class Figures:
     one_minimal: int = 0
     host_downs: int = 0
     failing_on_healthy: list[str] = field(default_factory=list)
+    survived_all: set[str] = field(default_factory=set)  # named mutants: neither drawn nor saved cases
     broken: dict[str, str] = field(default_factory=dict)
     failed: dict[str, str] = field(default_factory=dict)  # tasks that gave no result
 
@@ -71,6 +72,9 @@ def figures(
             _trial(found, rest, result, equivalent)
         elif kind == "minimised":
             _minimised(found, rest, result, shortest)
+    for name in found.searches[OURS].survivors if OURS in found.searches else ():
+        if SAVED not in found.searches or name in found.searches[SAVED].survivors:
+            found.survived_all.add(name)
     medians = [(median(values), name) for name, values in to_kill.items()]
     found.slowest = sorted(medians, reverse=True)[:10]
     return found

@@ -15,7 +15,7 @@ from harness.score.ledger import Ledger
 from harness.score.pool import Failed, Pool, Task
 from harness.score.race import limit, run_race
 from harness.score.shrinking import minimise_kill
-from harness.score.sources import MACHINE, OURS, SOURCES, UNIFORM
+from harness.score.sources import MACHINE, OURS, SAVED, SOURCES, UNIFORM
 from harness.score.stand import topology_of
 from harness.vocab.errors import Problem, UsageError
 from harness.vocab.oracle import Mutant
@@ -47,7 +47,7 @@ class Extent:
 
 
 FULL = Extent("full", {OURS: 5, UNIFORM: 2, "blind": 1, MACHINE: 2}, 2000, 400, 400, True)
-SHORT = Extent("short", {OURS: 1}, 250, 0, 0, False)
+SHORT = Extent("short", {SAVED: 1, OURS: 1}, 100, 0, 0, False)
 
 
 @dataclass(slots=True)
@@ -76,6 +76,7 @@ def score(extent: Extent, folder: Path, jobs: int, watch: Watch) -> Score:
     """Score, into `folder`, or go on with what is there. An interrupt ends it in order."""
     with limit(IMPORT_S):
         mutants = tuple(registry.mutants().values())
+    registry.oracles(), registry.events()  # read once, here, so that all tasks have the same
     if unknown := set(extent.mutants) - {mutant.name for mutant in mutants}:
         raise UsageError([Problem(f"unknown mutant {name!r}", "--mutant") for name in sorted(unknown)])
     if extent.mutants:

@@ -15,11 +15,11 @@ from harness import registry
 from harness.hosts.inproc import InprocHost
 from harness.run.runner import Runner
 from harness.run.shrink import Shrinking, shrink
+from harness.score.sources import REGRESS
 from harness.sim.host import SimulatedHost
 from harness.vocab.topology import Platform
 from harness.wire import casefile
 
-REGRESS = Path("fixtures/cases/regress")
 SHORTEST = REGRESS / "shortest.toml"
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from itertools import count
+from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from harness import registry
@@ -15,6 +16,7 @@ from harness.vocab.case import Case
 from harness.vocab.event import Event
 from harness.vocab.history import History
 from harness.vocab.topology import Topology
+from harness.wire import casefile
 
 RULES = DrawRules()
 """How all of them draw: those of the nightly plan."""
@@ -74,6 +76,16 @@ def _machine(seed: int, length: int, topology: Topology) -> Feed:
     return _Listed(iter(machine_cases(seed, length, topology, _events())))
 
 
+def _saved(_seed: int, _length: int, topology: Topology) -> Feed:
+    folder = REGRESS / topology.platform.value
+    texts = ((path, path.read_text(encoding="utf-8")) for path in sorted(folder.glob("*.json")))
+    return _Listed(casefile.load(text, registry.events(), str(path)).case for path, text in texts)
+
+
+REGRESS = Path("fixtures/cases/regress")
+"""The saved cases of the named mutants, by platform."""
+
+SAVED = "saved"
 OURS = "harness"
 UNIFORM = "uniform"
 MACHINE = "state machine"
@@ -81,6 +93,7 @@ MACHINE = "state machine"
 SOURCES = {
     source.name: source
     for source in (
+        Source(SAVED, "the saved cases, which a campaign performs first", _saved),
         Source(OURS, "the cases that a campaign draws", _drawn_by(case_from_seed)),
         Source(UNIFORM, "any event that makes sense, each as likely", _drawn_by(valid_case)),
         Source("blind", "any event at all, each as likely", _drawn_by(blind_case)),

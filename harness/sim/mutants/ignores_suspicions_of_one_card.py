@@ -24,7 +24,7 @@ MUTANT = Mutant(
     name="IgnoresSuspicionsOfOneCard",
     title="a suspicion of the second card is never settled",
     platforms=frozenset({Platform.POWERNV}),
-    killed_by=("detected_in_time",),
+    killed_by=("detected_in_time", "availability_returns"),
     component="eeh",
     override=IgnoresSuspicionsOfOneCard,
 )

@@ -24,7 +24,7 @@ MUTANT = Mutant(
     name="ResetsAfuInUse",
     title="an AFU is reset under contexts that are open",
     platforms=BOTH_PLATFORMS,
-    killed_by=("resets_are_refused",),
+    killed_by=("resets_are_refused", "availability_returns"),
     component="driver",
     override=ResetsAfuInUse,
 )

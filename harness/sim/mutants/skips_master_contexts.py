@@ -20,7 +20,7 @@ MUTANT = Mutant(
     name="SkipsMasterContexts",
     title="quiesce purges slave and dedicated contexts only",
     platforms=BOTH_PLATFORMS,
-    killed_by=("contexts_purged",),
+    killed_by=("contexts_purged", "purged_contexts_stay_dead"),
     component="driver",
     override=SkipsMasterContexts,
 )
