@@ -6,7 +6,8 @@ The rules:
    not show every time gets several tries with each candidate.
 2. The interleaving comes first: a case that shows the bug with each task running until it must wait is easier
    to make smaller. Then what goes together is removed: how the case ends, actors, contexts. Then stretches
-   of steps, from the end and from half the case down to single steps; then triggers, waits and decisions.
+   of steps, from the end and from a quarter of the case down to single steps; then triggers, waits and
+   decisions. An error that waits for an access may become one that acts at once.
 3. Whenever anything was removed, single steps are tried once more, so the result is 1-minimal in its steps
    (no single step can go) unless the executions ran out: the result says so.
 4. A candidate is never tried twice; its id is the key. One that takes the host down shows nothing, and is
@@ -26,6 +27,7 @@ from harness.run.smaller import (
     groups,
     instead_of_waits,
     other_schedules,
+    plainer,
     settled,
     simpler_trigger,
     without,
@@ -112,6 +114,8 @@ class _Search:
         try:
             self._take_first(calmer(self._best, self._listed is not None))
             self._remove_groups()
+            if self._take_first(plainer(self._best)):
+                self._remove_groups()
             self._remove_stretches()
             self._polish()
             if len(self._best.steps) > _LONG:
@@ -212,13 +216,15 @@ class _Search:
 
     def _start_over(self) -> None:
         """A long case may need steps for their time only: let it wait, or interleave otherwise."""
+        if self._take_first(plainer(self._best)):
+            self._polish()
         before = self._best, self._is_one_minimal
         if self._take_first(settled(self._best)):
             self._remove_each(2)
             self._polish()
             if len(self._best.steps) >= len(before[0].steps):
                 self._best, self._is_one_minimal = before
-        if self._listed is not None and self._best.schedule.strategy is not Strategy.DECISIONS:
+        if self._listed is not None and len(self._best.steps) > _LONG:
             self._schedules = _OTHER_SCHEDULES
             self._remove_groups()
             self._remove_each(2)

@@ -10,14 +10,20 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from harness.events.await_ import ALL, Await
+from harness.events.exceed_correctable_errors import ExceedCorrectableErrors
 from harness.events.exit_actor import ExitActor
+from harness.events.fence_phb import FencePhb
+from harness.events.freeze_eeh_pe import FreezeEehPe
+from harness.events.raise_psl_error import RaisePslError
+from harness.events.raise_recoverable_error import RaiseRecoverableError
 from harness.vocab.case import NOW, Case, Step, When
 from harness.vocab.event import HARNESS, NEMESIS, PROBE, RESERVED_ACTORS, Role
-from harness.vocab.schedule import UNTIL_IT_WAITS, Strategy
+from harness.vocab.schedule import UNTIL_IT_WAITS, Schedule, Strategy
 
 MOMENT = When(after_ms=5)
 """Long enough for whoever has nothing to wait for to be done, on a simulated host and on most others."""
 
+_PLAINER_MAX = 2
 _SETTLED = Step(HARNESS, Await(ALL, 5_000, interrupt=False))
 
 
@@ -35,6 +41,26 @@ def _rested(step: Step) -> Step:
     """Errors and administrators come a moment after what was begun before them."""
     is_calm = step.actor == NEMESIS and not step.when.phase
     return Step(step.actor, step.event, MOMENT) if is_calm else step
+
+
+def plainer(case: Case) -> Iterator[Case]:
+    """The case with errors that act at once, instead of those that wait for an access or for their number."""
+    for kind in range(_PLAINER_MAX):
+        steps = tuple(_plain(step, kind) for step in case.steps)
+        if steps != case.steps:
+            needs = frozenset().union(*(type(step.event).needs for step in steps))
+            yield replace(case, steps=steps, needs=case.needs | needs)
+
+
+def _plain(step: Step, kind: int) -> Step:
+    event = step.event
+    instead = event
+    if type(event) is FreezeEehPe:
+        first_afu = f"{event.card.replace('card', 'afu')}.0"  # as the cxl driver names them
+        instead = (FencePhb(event.card), RaisePslError(first_afu))[kind]
+    elif type(event) is ExceedCorrectableErrors and not kind:
+        instead = RaiseRecoverableError(event.afu)
+    return step if instead is event else Step(step.actor, instead, step.when)
 
 
 def groups(case: Case) -> list[frozenset[int]]:
@@ -114,9 +140,8 @@ def settled(case: Case) -> Iterator[Case]:
 
 def other_schedules(case: Case, count: int) -> Iterator[Case]:
     """The case with other draws of its schedule: what was removed may only have shifted the interleaving."""
-    if case.schedule.strategy is not Strategy.DECISIONS:
-        for seed in range(1, count + 1):
-            yield replace(case, schedule=replace(case.schedule, seed=seed))
+    for seed in range(1, count + 1):
+        yield replace(case, schedule=Schedule.of_seed(seed))
 
 
 def fewer_decisions(case: Case) -> Iterator[Case]:

@@ -84,6 +84,7 @@ def run_race(
     healthy = SpyHost(platform, [m for m in mutants if platform in m.platforms])
     hosts = _hosts(platform, mutants, race)
     oracles = tuple(registry.oracles().values())
+    by_name = {mutant.name: mutant for mutant in mutants}
     troubles: dict[str, int] = {}
     while hosts and race.cases < cases_max:
         stopwatch = Stopwatch()
@@ -107,14 +108,14 @@ def run_race(
             if found is None:
                 continue
             signatures = tuple(s for s in found.signatures if s not in judgement.signatures)
-            if signatures:
-                race.kills.append(_kill(name, race, signatures, case))
-                del hosts[name]
-            elif trouble := _trouble(found):
+            if trouble := _trouble(found):  # what oracles think of half a case is no kill
                 troubles[name] = troubles.get(name, 0) + 1
                 if troubles[name] >= _TROUBLES_MAX:
                     race.broken[name] = trouble
                     del hosts[name]
+            elif signatures:
+                race.kills.append(_kill(by_name[name], race, signatures, case))
+                del hosts[name]
         tell(race)
     return race
 
@@ -124,7 +125,7 @@ def _hosts(platform: Platform, mutants: Sequence[Mutant], race: Race) -> dict[st
     for mutant in mutants:
         if platform in mutant.platforms:
             try:
-                hosts[mutant.name] = SimulatedHost(platform, mutant.name)
+                hosts[mutant.name] = SimulatedHost(platform, mutant)
             except Exception as error:  # noqa: BLE001 - whatever a mutant's file does concerns that mutant only
                 race.broken[mutant.name] = f"{type(error).__name__}: {error}"
     return hosts
@@ -145,10 +146,9 @@ def _trouble(judgement: Judgement) -> str:
     return next((f.message for f in judgement.findings if f.kind == "lab-trouble"), "")
 
 
-def _kill(name: str, race: Race, signatures: tuple[str, ...], case: Case) -> Kill:
-    preferred = registry.mutant(name).killed_by
-    first = sorted(signatures, key=lambda s: s.partition("/")[0] not in preferred)
-    return Kill(name, race.cases, race.seconds, tuple(first), casefile.dump(case, first[0]))
+def _kill(mutant: Mutant, race: Race, signatures: tuple[str, ...], case: Case) -> Kill:
+    first = sorted(signatures, key=lambda s: s.partition("/")[0] not in mutant.killed_by)
+    return Kill(mutant.name, race.cases, race.seconds, tuple(first), casefile.dump(case, first[0]))
 
 
 class SpyHost(SimulatedHost):

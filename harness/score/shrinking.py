@@ -13,6 +13,7 @@ from typing import Any
 
 from harness import registry
 from harness.hosts.inproc import InprocHost
+from harness.run.deadline import Deadline
 from harness.run.runner import Runner
 from harness.run.shrink import Shrinking, shrink
 from harness.score.sources import REGRESS
@@ -20,6 +21,8 @@ from harness.sim.host import SimulatedHost
 from harness.vocab.topology import Platform
 from harness.wire import casefile
 
+MINIMISE_S = 120.0
+"""How long one case may take: on a host that hangs each candidate is slow."""
 SHORTEST = REGRESS / "shortest.toml"
 
 
@@ -34,7 +37,9 @@ def minimise_kill(platform: Platform, mutant: str, case_text: str) -> dict[str, 
     case, signature = casefile.load(case_text, registry.events(), f"the kill of {mutant}")
     runner = Runner(lambda: opener(platform, mutant))
     oracles = tuple(registry.oracles().values())
-    shrinking = Shrinking(signature, oracles, healthy=lambda: opener(platform))
+    shrinking = Shrinking(
+        signature, oracles, until=Deadline.after(MINIMISE_S), healthy=lambda: opener(platform)
+    )
     found = shrink(runner, case, shrinking)
     return {
         "signature": signature,

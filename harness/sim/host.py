@@ -60,11 +60,14 @@ _CONSOLES = {Platform.POWERNV: "hardware-console", Platform.POWERVM: "phyp-conso
 
 
 class SimulatedHost:
-    """A host of `platform`, with one defect when `mutant` is given. Raises KeyError for an unknown mutant."""
+    """A host of `platform`, with one defect when `mutant`, or its name, is given.
 
-    def __init__(self, platform: Platform, mutant: str = "") -> None:
+    Raises KeyError for an unknown name.
+    """
+
+    def __init__(self, platform: Platform, mutant: str | Mutant = "") -> None:
         self.platform = platform
-        self.mutant: Mutant | None = named(mutant) if mutant else None
+        self.mutant = named(mutant) if isinstance(mutant, str) and mutant else mutant or None
         self.shell_machine: Shell | None = None
         self._mixed: dict[type, type] = {}  # components with the mutant's overrides
 
