@@ -1,7 +1,7 @@
 """Cases drawn uniformly, of two kinds: the searches to compare ours with.
 
-A case has as many steps as one of ours, the same beginning and the same end, and as many steps wait for a
-phase or a moment. There are no weights, no set-up, and no aim. The *valid* kind draws each step uniformly
+A case has as many steps as one of ours, the same beginning and the same end, and as many steps wait, half of
+them for a phase and half for a moment. There are no weights, no set-up, and no aim. The *valid* kind draws each step uniformly
 from the events that make sense now; the *blind* kind believes nothing of the host, and draws any event, by
 any actor, about any context, AFU or card.
 """
@@ -48,7 +48,7 @@ def _case(
     schedule = Schedule.of_seed(choose.integer(0, _SEED_MAX))
     drawable = [event for event in events if _is_drawable(event, topology)]
     cards = deck(topology, rules, tuple(events))
-    waits = (*cards.triggers, *cards.delays)
+    phases = tuple(dict.fromkeys(cards.triggers))
     steps, sketch = list(BASELINE), Sketch()
     for _ in range(choose.integer(*rules.steps) + choose.integer(*rules.errors)):
         event, targets = _draw(choose, drawable, sketch, topology, is_blind)
@@ -58,6 +58,7 @@ def _case(
             sketch = Sketch(next_fd=choose.pick(own), next_marker=1 + len(steps))
         drawn = event.draw((actor, subject), sketch, topology, choose)
         is_waiting = event not in (Await, Fork) and choose.chance(rules.overlap_percent)
+        waits = phases if choose.chance(50) else cards.delays
         steps.append(Step(actor, drawn, choose.pick(waits) if is_waiting else NOW))
         sketch = Sketch() if is_blind else drawn.advance(actor, sketch)
     children = [step.event.child for step in steps if type(step.event) is Fork]

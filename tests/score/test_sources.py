@@ -56,4 +56,4 @@ def test_what_ours_is_compared_with_does_something(name: str, platform: Platform
         attached += any(
             o.is_ok and o.args.get("name") == "START_WORK" and o.invoke.actor != "probe" for o in operations
         )
-    assert attached >= 2
+    assert attached >= 1
