@@ -145,19 +145,19 @@ def _go(walk: Walk) -> None:
     may_stay_empty = slots - fewest
     for slot in range(slots):
         for _ in range(places.count(slot)):
-            _add_error(walk)
+            add_error(walk)
         if slot == reset_place:
-            _add_reset(walk)
+            add_reset(walk)
         walk.is_error_near = slot in near
         if walk.on_top > 0 and may_stay_empty > 0:
             walk.on_top -= 1
             may_stay_empty -= 1
             walk.leave_slot()
-        elif not _fill(walk, walk.deck.idle if may_stay_empty > 0 else 0):
+        elif not fill(walk, walk.deck.idle if may_stay_empty > 0 else 0):
             may_stay_empty -= 1
 
 
-def _fill(walk: Walk, idle: int) -> bool:
+def fill(walk: Walk, idle: int) -> bool:
     """Draw a free step, or nothing."""
     drawn = walk.draw_free(idle)
     if drawn is None:
@@ -175,7 +175,7 @@ def _fill(walk: Walk, idle: int) -> bool:
     return True
 
 
-def _add_reset(walk: Walk) -> None:
+def add_reset(walk: Walk) -> None:
     """A reset of what is in use, which somebody meets."""
     if drawn := walk.deck.resets.draw(walk.choose, walk.sketch, walk.topology):
         cls, targets = drawn
@@ -194,7 +194,7 @@ def _reset(walk: Walk, cls: type[Event], target: Target, meeting_percent: int) -
     races.after_a_reset(walk, afus, moment)
 
 
-def _add_error(walk: Walk) -> None:
+def add_error(walk: Walk) -> None:
     """An error, and the races around it."""
     choose, overlap = walk.choose, walk.rules.overlap_percent
     if not any(c.belief is ContextBelief.STARTED for c in walk.sketch.contexts):
