@@ -1,4 +1,4 @@
-"""Which case comes next: fresh ones that lean to what was seldom seen, and variations of finders of new things.
+"""Which case comes next: fresh ones that lean to what was seldom seen, and variations of cases that found.
 
 The rules:
 1. A case that covers something that no case covered before joins the corpus.
@@ -67,7 +67,7 @@ class Search:
         seed_of: Callable[[int], int],
         corpus: Iterable[Case] = (),
     ) -> None:
-        """`seed_of` gives the seed of each case by its number, from 1 on; `corpus` are cases of earlier times."""
+        """`seed_of` gives the seed of each case by its number, from 1 on; `corpus` are earlier cases."""
         self.repeated = 0  # cases that were drawn, and had been executed
         self._draw = draw
         self._topology = topology
