@@ -26,6 +26,8 @@ from harness.events.fork import Fork
 from harness.events.freeze_eeh_pe import FreezeEehPe
 from harness.events.load import Load
 from harness.events.open import Open
+from harness.events.raise_afu_interrupt import RaiseAfuInterrupt
+from harness.events.set_freeze_limit import SetFreezeLimit
 from harness.events.set_perst_policy import SetPerstPolicy
 from harness.events.store import Store
 from harness.events.touch_memory import TouchMemory
@@ -47,6 +49,8 @@ _NEAR_SLOTS = 5
 _SCHEDULE_SEED_MAX = (1 << 24) - 1
 _PRIORITY_PERCENT = 40
 _MEETING_PERCENT = 75
+_NESTED_PERCENT = 60
+_LIMITED_PERCENT = 10
 _CHANGES = (1, 2, 3)
 _WITHIN = (40, 120)
 """Most drawn cases have about 120 decisions, and the first error comes among the first of them."""
@@ -60,6 +64,7 @@ def draw_case(
     rules: DrawRules,
     events: Sequence[type[Event]],
     origin: str = "",
+    *,
     rarity: Rarity = NOTHING_SEEN,
 ) -> Case:
     """A case for `topology`, drawn from `events` under `rules`; `origin` says where it came from.
@@ -87,7 +92,7 @@ def case_from_seed(
 
     With a `rarity` it depends on that too.
     """
-    return draw_case(SeededChooser(seed), topology, rules, events, f"seed {seed}", rarity)
+    return draw_case(SeededChooser(seed), topology, rules, events, f"seed {seed}", rarity=rarity)
 
 
 def draw_schedule(choose: Chooser) -> Schedule:
@@ -109,6 +114,8 @@ def finished(walk: Walk, schedule: Schedule, origin: str) -> Case:
 def _set_up(walk: Walk) -> None:
     """Policies, and a few contexts that are opened, attached and mapped."""
     choose = walk.choose
+    if SetFreezeLimit in walk.deck.free.events and choose.chance(_LIMITED_PERCENT):
+        walk.perform(SetFreezeLimit, SetFreezeLimit.enabled(walk.sketch, walk.topology)[0], NOW)
     if SetPerstPolicy in walk.deck.free.events:
         for card in walk.topology.cards:
             if choose.chance(50):
@@ -136,21 +143,21 @@ def _go(walk: Walk) -> None:
     near = {slot for place in places for slot in range(place - _NEAR_SLOTS, place)}
     reset_place = choose.integer(0, slots - 1) if choose.chance(walk.rules.overlap_percent) else slots
     may_stay_empty = slots - fewest
-    on_top = 0  # steps of races for which no slot was left empty yet
     for slot in range(slots):
         for _ in range(places.count(slot)):
-            on_top += _add_error(walk)
+            add_error(walk)
         if slot == reset_place:
-            on_top += _add_reset(walk)
+            add_reset(walk)
         walk.is_error_near = slot in near
-        if on_top > 0 and may_stay_empty > 0:
-            on_top -= 1
+        if walk.on_top > 0 and may_stay_empty > 0:
+            walk.on_top -= 1
             may_stay_empty -= 1
-        elif not _fill(walk, walk.deck.idle if may_stay_empty > 0 else 0):
+            walk.leave_slot()
+        elif not fill(walk, walk.deck.idle if may_stay_empty > 0 else 0):
             may_stay_empty -= 1
 
 
-def _fill(walk: Walk, idle: int) -> bool:
+def fill(walk: Walk, idle: int) -> bool:
     """Draw a free step, or nothing."""
     drawn = walk.draw_free(idle)
     if drawn is None:
@@ -159,67 +166,63 @@ def _fill(walk: Walk, idle: int) -> bool:
     if cls is Await and walk.held and not walk.is_error_under_way:
         return False  # what holds the lanes waits for an error that is still to come
     target = walk.choose.pick(targets)
-    if cls.fate is Fate.HARMLESS:
-        walk.perform(cls, target)
-    else:
+    if cls.fate is not Fate.HARMLESS:
         _reset(walk, cls, target, walk.rules.overlap_percent)
+        return True
+    walk.perform(cls, target)
+    if cls is RaiseAfuInterrupt and walk.choose.chance(walk.rules.overlap_percent):
+        races.listen(walk, target)
     return True
 
 
-def _add_reset(walk: Walk) -> int:
-    """A reset of what is in use, which somebody meets; gives how many steps it has."""
-    before = len(walk.steps)
+def add_reset(walk: Walk) -> None:
+    """A reset of what is in use, which somebody meets."""
     if drawn := walk.deck.resets.draw(walk.choose, walk.sketch, walk.topology):
         cls, targets = drawn
+        walk.on_top += 1
         _reset(walk, cls, walk.choose.pick(walk.in_use(targets) or targets), _MEETING_PERCENT)
-    return len(walk.steps) - before
 
 
 def _reset(walk: Walk, cls: type[Event], target: Target, meeting_percent: int) -> None:
     """A reset or recovery on demand: nothing is broken, so what is done at that very moment may succeed."""
-    choose = walk.choose
-    moment: When | None = None
-    if choose.chance(meeting_percent):
-        races.gather(walk)
-        afus = walk.reach(target[1])
-        newcomers = [newcomer for newcomer in walk.newcomers() if newcomer[1] in afus]
-        if newcomers and choose.chance(50):
-            moment = choose.pick(races.MOMENTS)
-            walk.add_context(choose.pick(newcomers), NOW, moment)
-        else:
-            moment = races.meet(walk, afus)
+    if not walk.choose.chance(meeting_percent):
+        walk.perform(cls, target)
+        return
+    afus = walk.reach(target[1])
+    moment = races.before_a_reset(walk, afus)
     walk.perform(cls, target, moment)
+    races.after_a_reset(walk, afus, moment)
 
 
-def _add_error(walk: Walk) -> int:
-    """An error, and the races around it; gives how many steps those have."""
-    choose = walk.choose
+def add_error(walk: Walk) -> None:
+    """An error, and the races around it."""
+    choose, overlap = walk.choose, walk.rules.overlap_percent
     if not any(c.belief is ContextBelief.STARTED for c in walk.sketch.contexts):
         _renew_context(walk)
-    before = len(walk.steps)
     drawn = walk.deck.errors.draw(choose, walk.sketch, walk.topology)
     if drawn is None:
-        return 0
+        return
     cls, targets = drawn
-    if not choose.chance(10):
+    is_nested = walk.is_error_under_way and choose.chance(_NESTED_PERCENT)
+    if is_nested:
+        targets = [target for target in targets if walk.reach(target[1]) == walk.struck] or targets
+    elif not choose.chance(10):
         targets = walk.in_use(targets) or targets
     target = choose.pick(targets)
-    afus = walk.reach(target[1])
-    overlap = walk.rules.overlap_percent
+    afus = walk.struck = walk.reach(target[1])
     moment: When | None = None
     if choose.chance(overlap):
-        races.gather(walk)
-        moment = races.before_an_error(walk, afus)
-    if walk.is_error_under_way and walk.deck.triggers and choose.chance(overlap):
-        moment = walk.pick_when(cls, walk.deck.triggers)
+        if is_nested and walk.deck.nested:
+            moment = walk.pick_when(cls, walk.deck.nested)
+        else:
+            moment = races.before_an_error(walk, afus)
     event = walk.perform(cls, target, moment)
     walk.sketch = changed(walk.sketch, walk.sketch.contexts, errors=1)
     walk.is_error_under_way = True
     if type(event) is FreezeEehPe and choose.chance(85):
         _trip(walk, event)
-    elif choose.chance(overlap):
+    else:
         races.after_an_error(walk, afus, moment)
-    return len(walk.steps) - before - 1
 
 
 def _renew_context(walk: Walk) -> None:

@@ -11,9 +11,12 @@ adds a few steps that meet an error, or a reset, in one way:
 | `come_again` | the use of a purged context once recovery has ended |
 | `fall_asleep` | a reader that only it can wake |
 | `neighbours` | two contexts of one AFU that wait for interrupts, one of which is raised |
+| `join` | an attach at the very moment of the reset |
 | `meet` | work on contexts at the very moment of the error or reset |
+| `catch` | the error or the reset itself, at the moment of an hcall that somebody's work makes |
 | `kill` | the death of an owner at the moment of the purge |
 | `use` | contexts that are used as if nothing had happened |
+| `look_back` | a store that must not arrive, and a load that would show it |
 """
 
 from __future__ import annotations
@@ -21,6 +24,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 from harness.events.answer_hcall import AnswerHcall
+from harness.events.attach import Attach
 from harness.events.attach_invalid import AttachInvalid
 from harness.events.await_ import ALL, Await
 from harness.events.detach import Detach
@@ -41,6 +45,7 @@ from harness.gen.walk import Walk
 from harness.vocab.case import NOW, When
 from harness.vocab.event import HARNESS, NEMESIS, Event, Target
 from harness.vocab.phase import Phase
+from harness.vocab.registers import STORE_LOG_SLOTS
 from harness.vocab.sketch import ContextBelief, ContextSketch
 
 MOMENTS = (When(after_ms=1), When(after_ms=2), When(after_ms=5))
@@ -50,7 +55,15 @@ _GATHER_PERCENT = 70
 _GATHER_MS = 5_000
 _ATTACH = "H_ATTACH_CA_PROCESS"
 _LONG_BUSY_1_S = 9903
-_POLL_S = 3  # how long it takes, at the most, until a guest's driver looks
+_LONG_BUSY_100_MS = 9902
+
+_CAUSES: Mapping[str, type[Event]] = {
+    f"hcall:{_ATTACH}": Attach,
+    "hcall:H_DETACH_CA_PROCESS": Detach,
+    "hcall:H_COLLECT_CA_INT_INFO": TouchMemory,
+    "hcall:H_CONTROL_CA_FAULTS": TouchMemory,
+}
+"""The work of a process that makes each hcall."""
 
 _Acts = Mapping[type[Event], int]
 """What is done with a context, and how often beside the others."""
@@ -74,6 +87,7 @@ _AT_A_MOMENT: _Acts = {
     TouchUnmappedMemory: 1,
     KillActor: 1,
     Store: 1,
+    Load: 3,
 }
 _UNDETECTED: _Acts = {Load: 5, Store: 4, QueryContext: 1, PollEvents: 1, ReadEvent: 1, TouchMemory: 1}
 _AFTERWARDS: _Acts = {
@@ -92,7 +106,7 @@ _END = (Phase.RESUME, Phase.RECOVERED, Phase.RECOVERED)
 
 
 def gather(walk: Walk) -> None:
-    """Mostly wait until all are idle: lanes that are busy come too late for a race, and seldom by the same."""
+    """Mostly wait until all are idle: whoever is busy comes too late for the race."""
     if (walk.is_error_under_way or not walk.held) and walk.choose.chance(_GATHER_PERCENT):
         walk.add(HARNESS, Await(ALL, _GATHER_MS, interrupt=False))
 
@@ -109,11 +123,13 @@ def intrude(walk: Walk, afus: frozenset[str]) -> When | None:
 
 
 def hold_an_attach(walk: Walk, afus: frozenset[str]) -> When | None:
-    """PHYP is busy with an attach for so long that the error is noticed meanwhile."""
+    """PHYP is busy with an attach from before the error until after the recovery, or into it."""
     newcomers = _newcomers(walk, afus)
     if AnswerHcall not in walk.deck.free.events or not newcomers:
         return intrude(walk, afus)
-    walk.add(NEMESIS, AnswerHcall(_ATTACH, _LONG_BUSY_1_S, walk.choose.integer(2, _POLL_S + 1)))
+    # A guest's driver looks every 3 s, and a reset takes a quarter of one.
+    busy, times = (_LONG_BUSY_1_S, (3, 6)) if walk.choose.chance(60) else (_LONG_BUSY_100_MS, (1, 6))
+    walk.add(NEMESIS, AnswerHcall(_ATTACH, busy, walk.choose.integer(*times)))
     walk.add_context(walk.choose.pick(newcomers))
     return walk.choose.pick(MOMENTS)
 
@@ -145,12 +161,30 @@ def neighbours(walk: Walk, afus: frozenset[str]) -> When | None:
     """Two contexts of one AFU, one of which raises an interrupt; either waits for it."""
     free = [c for c in _free(walk, afus) if c.is_mapped]
     several = [c for c in free if sum(c.afu == other.afu for other in free) > 1]
-    if several and {RaiseAfuInterrupt, ReadEvent} <= set(walk.deck.free.events):
+    if several and RaiseAfuInterrupt in walk.deck.free.events:
         raiser = walk.choose.pick(several)
-        reader = walk.choose.pick([c for c in several if c.afu == raiser.afu])
         walk.perform(RaiseAfuInterrupt, (raiser.actor, raiser.fd), NOW)
-        walk.add(reader.actor, ReadEvent(reader.fd, _READ_MS))
+        listen(walk, (raiser.actor, raiser.fd))
     return None
+
+
+def listen(walk: Walk, raiser: Target) -> None:
+    """Somebody waits for the interrupt that was raised through a context: its owner, or a neighbour's."""
+    afus = {context.afu for context in walk.sketch.contexts if context.fd == raiser[1]}
+    readers = _free(walk, frozenset(afus))
+    if readers and ReadEvent in walk.deck.free.events:
+        reader = walk.choose.pick(readers)
+        walk.add(reader.actor, ReadEvent(reader.fd, _READ_MS))
+
+
+def join(walk: Walk, afus: frozenset[str]) -> When | None:
+    """An attach at the very moment of the reset."""
+    newcomers = [target for target in walk.newcomers() if target[1] in afus]
+    if not newcomers:
+        return meet(walk, afus)
+    moment = walk.choose.pick(MOMENTS)
+    walk.add_context(walk.choose.pick(newcomers), NOW, moment)
+    return moment
 
 
 def meet(walk: Walk, afus: frozenset[str]) -> When | None:
@@ -159,6 +193,21 @@ def meet(walk: Walk, afus: frozenset[str]) -> When | None:
     for _ in range(walk.choose.integer(1, 2)):
         _act(walk, _AT_A_MOMENT, (moment,), _free(walk, afus))
     return moment
+
+
+def catch(walk: Walk, _afus: frozenset[str]) -> When | None:
+    """The error or the reset is to come at an hcall, which somebody makes once it is on its way."""
+    hcalls = [phase for phase in _CAUSES if phase in {when.phase for when in walk.deck.triggers}]
+    return When(phase=walk.choose.pick(hcalls)) if hcalls else meet(walk, _afus)
+
+
+def _cause(walk: Walk, afus: frozenset[str], moment: When) -> None:
+    """Somebody does what makes the hcall that `moment` waits for."""
+    cls = _CAUSES[moment.phase]
+    if cls is not Attach:
+        _act(walk, {cls: 1}, (NOW,), _free(walk, afus))
+    elif newcomers := [target for target in walk.newcomers() if target[1] in afus]:
+        walk.add_context(walk.choose.pick(newcomers))
 
 
 def kill(walk: Walk, afus: frozenset[str], _moment: When | None) -> None:
@@ -173,6 +222,18 @@ def use(walk: Walk, afus: frozenset[str], moment: When | None) -> None:
         _act(walk, _UNDETECTED, (when,), _free(walk, afus))
 
 
+def look_back(walk: Walk, afus: frozenset[str], _moment: When | None) -> None:
+    """A store to a device that was given up, and a new context that looks for it after the recovery."""
+    _act(walk, {Store: 1}, _triggers(walk, _PURGE), _free(walk, afus))
+    newcomers = [target for target in walk.newcomers() if target[1] in afus & walk.deck.mappable]
+    if newcomers and (ends := _triggers(walk, _END)):
+        before = len(walk.sketch.contexts)
+        walk.add_context(walk.choose.pick(newcomers), walk.choose.pick(ends))
+        if Load in walk.deck.free.events:
+            context = walk.sketch.contexts[before]
+            walk.add(context.actor, Load(context.map_name, "STORE_LOG", 8, STORE_LOG_SLOTS))
+
+
 _BEFORE_AN_ERROR: dict[Callable[[Walk, frozenset[str]], When | None], int] = {
     intrude: 4,
     hold_an_attach: 2,
@@ -181,20 +242,58 @@ _BEFORE_AN_ERROR: dict[Callable[[Walk, frozenset[str]], When | None], int] = {
     fall_asleep: 2,
     neighbours: 2,
     meet: 3,
+    catch: 2,
 }
-_AFTER_AN_ERROR: dict[Callable[[Walk, frozenset[str], When | None], None], int] = {use: 3, kill: 1}
+_BEFORE_A_RESET: dict[Callable[[Walk, frozenset[str]], When | None], int] = {
+    join: 4,
+    hold_an_attach: 2,
+    meet: 4,
+    catch: 4,
+}
+_AFTER_AN_ERROR: dict[Callable[[Walk, frozenset[str], When | None], None], int] = {
+    use: 4,
+    look_back: 2,
+    kill: 2,
+}
 
 
 def before_an_error(walk: Walk, afus: frozenset[str]) -> When | None:
     """Set up one race with an error of `afus` that is to come; gives its moment, if that matters."""
-    races = _BEFORE_AN_ERROR
-    return walk.choose.weighted(tuple(races), tuple(races.values()))(walk, afus)
+    return _set_up(_BEFORE_AN_ERROR, walk, afus)
+
+
+def before_a_reset(walk: Walk, afus: frozenset[str]) -> When | None:
+    """Set up one race with a reset of `afus` that is to come; gives its moment, if that matters."""
+    return _set_up(_BEFORE_A_RESET, walk, afus)
 
 
 def after_an_error(walk: Walk, afus: frozenset[str], moment: When | None) -> None:
-    """Set up one race with the error of `afus` that was just sent for `moment`."""
-    races = _AFTER_AN_ERROR
-    walk.choose.weighted(tuple(races), tuple(races.values()))(walk, afus, moment)
+    """What the race needs after the error of `afus` at `moment`; else, perhaps, another race."""
+    if not after_a_reset(walk, afus, moment) and walk.choose.chance(walk.rules.overlap_percent):
+        before = len(walk.steps)
+        races = _AFTER_AN_ERROR
+        walk.choose.weighted(tuple(races), tuple(races.values()))(walk, afus, moment)
+        walk.on_top += len(walk.steps) - before
+
+
+def after_a_reset(walk: Walk, afus: frozenset[str], moment: When | None) -> bool:
+    """What the race needs after what came at `moment`; False when it needs nothing."""
+    if moment is None or moment.phase not in _CAUSES:
+        return False
+    before = len(walk.steps)
+    _cause(walk, afus, moment)
+    walk.on_top += len(walk.steps) - before
+    return True
+
+
+def _set_up(
+    races: Mapping[Callable[[Walk, frozenset[str]], When | None], int], walk: Walk, afus: frozenset[str]
+) -> When | None:
+    before = len(walk.steps)
+    gather(walk)
+    moment = walk.choose.weighted(tuple(races), tuple(races.values()))(walk, afus)
+    walk.on_top += len(walk.steps) - before
+    return moment
 
 
 def _newcomers(walk: Walk, afus: frozenset[str]) -> list[Target]:

@@ -26,9 +26,11 @@ _PROMPT = (Await, Fork)
 
 
 class Walk:
-    """One walk. `steady` is the first actor with a context, who never waits before an error is sent.
+    """One walk.
 
-    `is_error_near` says that an error comes soon, `is_error_under_way` that one was sent and not waited for.
+    `steady` is the first actor with a context, who never waits before an error is sent. `struck` are the AFUs
+    of the last error. `is_error_near` says that an error comes soon, `is_error_under_way` that one was sent
+    and not waited for. `on_top` counts steps of races for which no slot was left empty yet.
     """
 
     def __init__(
@@ -48,8 +50,10 @@ class Walk:
         self.sketch = Sketch()
         self.held: set[str] = set()
         self.steady = ""
+        self.struck: frozenset[str] = frozenset()
         self.is_error_under_way = False
         self.is_error_near = False
+        self.on_top = 0
         self.is_set_up_allowed = _SET_UP.issubset(cards.free.events)
         self._rarity = rarity
 
@@ -119,6 +123,10 @@ class Walk:
             return first
         second = self.deck.free.draw(self.choose, self.sketch, self.topology)
         return min((first, second or first), key=lambda drawn: self._rarity.of_event(drawn[0]))
+
+    def leave_slot(self) -> None:
+        """Make the one choice of a slot that stays empty, so that shrinking moves none of those after it."""
+        self.choose.integer(0, 1)
 
     def pick_when(self, cls: type[Event], triggers: Sequence[When]) -> When:
         """One of `triggers`; of two, the one at which events of `cls` were seen more seldom."""

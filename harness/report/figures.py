@@ -15,6 +15,7 @@ VERDICTS: tuple[tuple[str, str], ...] = (
     ("unknown-indeterminate", "indeterminate"),
     ("unknown-vacuous", "vacuous"),
     ("unknown-oracle-error", "oracle error"),
+    ("unknown-nondeterminism", "not the same twice"),
 )
 """Keys of a Campaign's counts and their words, in the order in which they are shown."""
 
@@ -23,6 +24,7 @@ CAUSES: tuple[tuple[str, str], ...] = (
     ("unknown-indeterminate", "could not be decided"),
     ("unknown-vacuous", "did not exercise what they set out to"),
     ("unknown-oracle-error", "made an oracle break"),
+    ("unknown-nondeterminism", "were not the same when they were performed again"),
 )
 """Causes of an unknown run, as the end of a sentence about runs."""
 
