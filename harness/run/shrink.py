@@ -8,8 +8,8 @@ The rules:
 2. A candidate that takes the host down, or does not end in time, shows nothing. The host is opened again;
    when that is in vain, or has happened too often, the best case so far is the result.
 3. Where a healthy host of the same kind can be asked, the result must pass there: what fails there too shows
-   something else. Then, and where no healthy host can be asked, waits are kept: a case without them may only
-   be too quick.
+   something else. Then, and where no healthy host can be asked, long waits are kept: a case without them may
+   only be too quick.
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ HOST_DOWNS_MAX = 3
 FIRST_TRIES = 5
 """How often a case is performed on a host that is not deterministic, to learn how often it fails."""
 TRIES_MAX = 10
+_LONG_MS = 1_000
 _MISSED_PERCENT = 5  # how many of the good candidates may be given up by chance
 
 
@@ -144,8 +145,11 @@ def _nothing(_step: Step) -> bool:
 
 
 def is_wait(step: Step) -> bool:
-    """Whether the step is there for the time that it takes."""
-    return type(step.event) in (Await, Pause)
+    """Whether the step gives a recovery the time that it takes, as those that end a case do."""
+    event = step.event
+    if isinstance(event, Await):
+        return event.interrupt and event.timeout_ms >= _LONG_MS
+    return isinstance(event, Pause) and event.ms >= _LONG_MS
 
 
 def _refails(performing: _Performing, case: Case) -> tuple[int, int]:

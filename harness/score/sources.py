@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from harness import registry
-from harness.gen.cases import case_from_seed
 from harness.gen.rules import DrawRules
+from harness.gen.source import Source
+from harness.run.coverage import covered
 from harness.run.lane import case_seed
+from harness.run.search import Search
 from harness.score.uniform import blind_case, valid_case
 from harness.vocab.case import Case
 from harness.vocab.event import Event
@@ -34,7 +36,7 @@ class Feed(Protocol):
         ...
 
 
-class Source(NamedTuple):
+class Kind(NamedTuple):
     """A search: its name in tables, what it is, and what makes the sequence of a seed and a length."""
 
     name: str
@@ -55,6 +57,25 @@ class _Listed:
         pass
 
 
+class _Searching:
+    """The cases of a campaign, which leans to what was seldom seen."""
+
+    def __init__(self, seed: int, topology: Topology) -> None:
+        url = f"sim://{topology.platform.value}"
+        self._search = Search(
+            Source(RULES, _events()), topology, lambda number: case_seed(seed, url, 0, number)
+        )
+
+    def next_case(self) -> Case:
+        found = self._search.next()
+        if found is None:
+            raise StopIteration
+        return found[1]
+
+    def learn(self, case: Case, history: History) -> None:
+        self._search.learn(case, covered(history))
+
+
 _Draw = Callable[[int, Topology, DrawRules, Sequence[type[Event]]], Case]
 
 
@@ -68,6 +89,10 @@ def _drawn_by(draw: _Draw) -> Callable[[int, int, Topology], Feed]:
         return _Listed(draw(case_seed(seed, url, 0, n), topology, RULES, events) for n in count(1))
 
     return feed
+
+
+def _searching(seed: int, _length: int, topology: Topology) -> Feed:
+    return _Searching(seed, topology)
 
 
 def _machine(seed: int, length: int, topology: Topology) -> Feed:
@@ -93,10 +118,10 @@ MACHINE = "state machine"
 SOURCES = {
     source.name: source
     for source in (
-        Source(SAVED, "the saved cases, which a campaign performs first", _saved),
-        Source(OURS, "the cases that a campaign draws", _drawn_by(case_from_seed)),
-        Source(UNIFORM, "any event that makes sense, each as likely", _drawn_by(valid_case)),
-        Source("blind", "any event at all, each as likely", _drawn_by(blind_case)),
-        Source(MACHINE, "a plain RuleBasedStateMachine of Hypothesis", _machine),
+        Kind(SAVED, "the saved cases, which a campaign performs first", _saved),
+        Kind(OURS, "the cases that a campaign draws", _searching),
+        Kind(UNIFORM, "any event that makes sense, each as likely", _drawn_by(valid_case)),
+        Kind("blind", "any event at all, each as likely", _drawn_by(blind_case)),
+        Kind(MACHINE, "a plain RuleBasedStateMachine of Hypothesis", _machine),
     )
 }

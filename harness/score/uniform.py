@@ -1,9 +1,9 @@
 """Cases drawn uniformly, of two kinds: the searches to compare ours with.
 
 A case has as many steps as one of ours, the same beginning and the same end, and as many steps wait, half of
-them for a phase and half for a moment. There are no weights, no set-up, and no aim. The *valid* kind draws each step uniformly
-from the events that make sense now; the *blind* kind believes nothing of the host, and draws any event, by
-any actor, about any context, AFU or card.
+them for a phase and half for a moment. There are no weights, no set-up, and no aim. The *valid* kind draws
+each step uniformly from the events that make sense now; the *blind* kind believes nothing of the host, and
+draws any event, by any actor, about any context, AFU or card.
 """
 
 from __future__ import annotations
