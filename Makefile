@@ -10,13 +10,14 @@ STAMP := $(VENV)/.made-from-lock
 PURE := vocab wire events oracles sim plan report gen run
 
 .DELETE_ON_ERROR:
-.PHONY: help nightly test check bench environment clean
+.PHONY: help nightly test check bench score environment clean
 
 help:
 	@echo "make nightly [BUDGET=60s]  perform $(PLAN) on simulated hosts, judge it, write the reports"
 	@echo "make test                  the harness's own tests, then the test plans on simulated hosts"
 	@echo "make check                 the fast loop: ruff, mypy, the pure tests"
 	@echo "make bench                 the benchmarks, each a ratio beside its limit"
+	@echo "make score                 what the search finds, how soon, how small: about 20 minutes"
 	@echo "make clean                 remove the environment and caches"
 
 nightly: environment
@@ -24,6 +25,7 @@ nightly: environment
 
 test: environment
 	$(BIN)/python -m pytest tests testplans -n 2 --dist worksteal --budget $(PLANS_BUDGET)
+	$(BIN)/harness score --short
 
 check: environment
 	$(BIN)/ruff check .
@@ -33,6 +35,9 @@ check: environment
 
 bench: environment
 	$(BIN)/python -m bench
+
+score: environment
+	$(BIN)/harness score
 
 environment: $(STAMP)
 

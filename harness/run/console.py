@@ -78,7 +78,7 @@ def counting(what: str, stream: TextIO | None = None) -> Iterator[Callable[[int,
     def watch(done: int, of: int, elapsed_s: float, last: str) -> None:
         nonlocal due_s
         if elapsed_s >= due_s:
-            due_s += _PLAIN_S
+            due_s = elapsed_s + _PLAIN_S
             print(words(done, of, elapsed_s, last), file=stream, flush=True)
 
     yield watch

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 EQUIVALENT = Path("fixtures/mutants/equivalent.toml")
 IMPORT_S = 10.0
 """How long the files of all mutants may take to be read: one that loops costs no more."""
+_REFERENCE = "reference/"  # tasks whose results are kept in memory only
 _REFERENCE_SEED = 1
 _TRIAL_S = 300.0
 _RACE_S = 3600.0
@@ -84,7 +85,7 @@ def score(extent: Extent, folder: Path, jobs: int, watch: Watch) -> Score:
     ledger = Ledger(folder, {"extent": asdict(extent)})
     found = Score(extent, ledger.results, registry.broken_mutants(), equivalent())
     try:
-        _perform(extent, mutants, ledger, found, Pool(jobs), watch)
+        _Performance(extent, mutants, ledger, found).run(Pool(jobs), watch)
     finally:
         ledger.close()
     return found
@@ -97,49 +98,103 @@ def equivalent(path: Path = EQUIVALENT) -> dict[str, str]:
     return dict(tomllib.loads(path.read_text(encoding="utf-8")).get("equivalent", {}))
 
 
-def _perform(  # noqa: PLR0917 - the parts of one score
-    extent: Extent, mutants: Sequence[Mutant], ledger: Ledger, found: Score, pool: Pool, watch: Watch
-) -> None:
-    stopwatch = Stopwatch()
-    done = 0
-    try:
-        for task in _tasks(extent, mutants, found):
-            if task.key not in ledger.results:
+class _Performance:
+    """One score under way."""
+
+    def __init__(self, extent: Extent, mutants: Sequence[Mutant], ledger: Ledger, found: Score) -> None:
+        self._extent = extent
+        self._mutants = mutants
+        self._ledger = ledger
+        self._found = found
+        self._references: list[Reference] = []
+        self._wanted: list[Generated] = []
+
+    def run(self, pool: Pool, watch: Watch) -> None:
+        """Perform what is not in the ledger; an interrupt leaves what has ended."""
+        stopwatch = Stopwatch()
+        done = 0
+        try:
+            self._begin(pool)
+            for key, result in pool.results():
+                if key:
+                    done += 1
+                    self._take(key, result, pool)
+                self._found.seconds = stopwatch.elapsed_s
+                self._found.missing = pool.waiting
+                watch(done, done + pool.waiting, stopwatch.elapsed_s, key)
+        except KeyboardInterrupt:
+            self._found.missing = max(1, pool.waiting)
+        finally:
+            pool.close()
+
+    def _begin(self, pool: Pool) -> None:
+        """Our races first: the smallest cases come from them; then generated mutants; then other searches."""
+        races = list(self._races())
+        ours = [task for task in races if task.key.startswith(f"race/{OURS}/")]
+        others = [task for task in races if task not in ours]
+        for task in (*ours, *(self._reference_tasks() if self._extent.sample else ()), *others):
+            if task.key not in self._ledger.results:
                 pool.add(task)
-        for key, result in list(ledger.results.items()):
-            _follow(extent, key, result, ledger, pool)
-        for key, result in pool.results():
-            if key:
-                done += 1
-                value = {"failed": result.why} if isinstance(result, Failed) else result
-                ledger.add(key, value)
-                _follow(extent, key, value, ledger, pool)
-            found.seconds = stopwatch.elapsed_s
-            found.missing = pool.waiting
-            watch(done, done + pool.waiting, stopwatch.elapsed_s, key)
-    except KeyboardInterrupt:
-        found.missing = max(1, pool.waiting)
-    finally:
-        pool.close()
+        for key, result in list(self._ledger.results.items()):
+            self._follow(key, result, pool)
 
+    def _take(self, key: str, result: Any, pool: Pool) -> None:
+        if key.startswith(_REFERENCE) and not isinstance(result, Failed):
+            self._references.append(result)
+            if len(self._references) == len(Platform):
+                for task in self._trials():
+                    pool.add(task, is_next=True)
+            return
+        value = {"failed": result.why} if isinstance(result, Failed) else result
+        self._ledger.add(key, value)
+        self._follow(key, value, pool)
 
-def _tasks(extent: Extent, mutants: Sequence[Mutant], found: Score) -> Iterator[Task]:
-    """Our races first: the smallest cases come from them; then generated mutants; then the other searches."""
-    for source, seeds in extent.seeds.items():
-        if source == OURS:
-            yield from _races(extent, source, seeds, mutants)
-    if extent.sample:
-        yield from _trials(extent, found)
-    for source, seeds in extent.seeds.items():
-        if source != OURS:
-            yield from _races(extent, source, seeds, mutants)
+    def _follow(self, key: str, result: Any, pool: Pool) -> None:
+        """The kills of our first race are made smaller."""
+        kind, *rest = key.split("/")
+        is_first = kind == "race" and rest[0] == OURS and rest[2] == "1"
+        if not (self._extent.is_minimised and is_first) or "failed" in result:
+            return
+        for kill in result["kills"]:
+            name = f"minimised/{rest[1]}/{kill['mutant']}"
+            if name not in self._ledger.results:
+                do = partial(minimise_kill, Platform(rest[1]), kill["mutant"], kill["case"])
+                pool.add(Task(name, do, _TRIAL_S), is_next=True)
 
+    def _races(self) -> Iterator[Task]:
+        for source, seeds in self._extent.seeds.items():
+            for seed in range(1, seeds + 1):
+                for platform in Platform:
+                    do = partial(_race, source, platform, seed, self._extent.cases, self._mutants)
+                    yield Task(f"race/{source}/{platform.value}/{seed}", do, _RACE_S)
 
-def _races(extent: Extent, source: str, seeds: int, mutants: Sequence[Mutant]) -> Iterator[Task]:
-    for seed in range(1, seeds + 1):
-        for platform in Platform:
-            do = partial(_race, source, platform, seed, extent.cases, mutants)
-            yield Task(f"race/{source}/{platform.value}/{seed}", do, _RACE_S)
+    def _reference_tasks(self) -> Iterator[Task]:
+        try:
+            from harness.score import operators, trial  # noqa: PLC0415 - their libraries are an extra
+        except ImportError as error:
+            install = "pip install '.[score]', or make environment; or --sample 0"
+            problem = Problem(f"{error.name} is not installed", "generated mutants", "", install)
+            raise UsageError(problem) from error
+        everything = operators.generated()
+        self._found.generated = len(everything)
+        self._wanted = [
+            mutant
+            for mutant in operators.sample(everything, self._extent.sample)
+            if f"generated/{mutant.id}" not in self._ledger.results
+        ]
+        for platform in Platform if self._wanted else ():
+            do = partial(trial.reference, platform, _REFERENCE_SEED, self._extent.sample_cases)
+            yield Task(f"{_REFERENCE}{platform.value}", do, _RACE_S)
+
+    def _trials(self) -> Iterator[Task]:
+        from harness.score import trial  # noqa: PLC0415 - as above
+
+        def do(mutant: Generated) -> dict[str, Any]:
+            outcome = asdict(trial.try_mutant(mutant, self._references))
+            return {**outcome, "line": mutant.line, "change": mutant.change}
+
+        for mutant in reversed(self._wanted):
+            yield Task(f"generated/{mutant.id}", partial(do, mutant), _TRIAL_S)
 
 
 def _race(
@@ -147,40 +202,3 @@ def _race(
 ) -> dict[str, Any]:
     feed = SOURCES[source].feed(seed, cases, topology_of(platform))
     return asdict(run_race(platform, feed, cases, mutants))
-
-
-def _trials(extent: Extent, found: Score) -> Iterator[Task]:
-    try:
-        from harness.score import operators, trial  # noqa: PLC0415 - their libraries are an extra
-    except ImportError as error:
-        install = "pip install '.[score]', or make environment; or --sample 0"
-        raise UsageError(
-            Problem(f"{error.name} is not installed", "generated mutants", "", install)
-        ) from error
-    everything = operators.generated()
-    found.generated = len(everything)
-    references: list[Reference] = []
-
-    def do(mutant: Generated) -> dict[str, Any]:
-        outcome = asdict(trial.try_mutant(mutant, references))
-        return {**outcome, "line": mutant.line, "change": mutant.change}
-
-    wanted = [
-        m for m in operators.sample(everything, extent.sample) if f"generated/{m.id}" not in found.results
-    ]
-    if wanted:  # what is made here is shared with the processes that are forked from this one
-        references += [trial.reference(p, _REFERENCE_SEED, extent.sample_cases) for p in Platform]
-    for mutant in wanted:
-        yield Task(f"generated/{mutant.id}", partial(do, mutant), _TRIAL_S)
-
-
-def _follow(extent: Extent, key: str, result: Any, ledger: Ledger, pool: Pool) -> None:
-    """The kills of our first race are made smaller."""
-    kind, *rest = key.split("/")
-    if not extent.is_minimised or kind != "race" or rest[0] != OURS or rest[2] != "1" or "failed" in result:
-        return
-    for kill in result["kills"]:
-        name = f"minimised/{rest[1]}/{kill['mutant']}"
-        if name not in ledger.results:
-            do = partial(minimise_kill, Platform(rest[1]), kill["mutant"], kill["case"])
-            pool.add(Task(name, do, _TRIAL_S))
