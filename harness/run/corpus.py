@@ -40,6 +40,11 @@ _FLAKY = "flaky"
 _INDEX = "index"
 
 
+def no_corpus(platform: Platform, complain: Callable[[str], None]) -> Corpus:
+    """A corpus of a campaign that shares none: nothing is read, and nothing kept."""
+    return Corpus(None, platform, {}, complain)
+
+
 class Corpus:
     """The cases of `platform` in `directory`; without a directory a corpus that keeps nothing.
 
