@@ -142,7 +142,7 @@ class Corpus:
                     entry = json.loads(line)
                     if entry["platform"] == self._platform.value:
                         self.covered |= {Covered(*map(str, item)) for item in entry["covers"]}
-            except (OSError, ValueError, KeyError, TypeError) as error:
+            except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
                 self._complain(f"{path} is no index of a corpus: {type(error).__name__}: {str(error)[:200]}")
 
     def _files(self, folder: Path, name: re.Pattern[str]) -> list[Path]:

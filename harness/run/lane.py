@@ -134,11 +134,12 @@ class Lane:
 
     def _begin_next(self, runner: Runner, source: Iterator[tuple[int, Case]]) -> bool:
         """Begin the next case; False when there is none, or no budget."""
-        if self._until.is_over or self._cases_left == 0:
+        again = self._twice.due()
+        if self._until.is_over or (self._cases_left == 0 and not again):
             self.is_spent = True
         if self.is_spent or self._stop.is_set():
             return False
-        item = self._twice.due() or next(source, None)
+        item = again or next(source, None)
         if item is None:
             return False
         seed, case = item
