@@ -21,12 +21,14 @@ from harness.run.judge import judge
 from harness.run.minimise import Minimised, minimise
 from harness.run.orders import Counting, Orders, Stopping
 from harness.run.runner import Performance, Runner
+from harness.run.schedules import options_of
 from harness.run.search import Search
 from harness.run.store import Entry, RunDirectory
 from harness.run.twice import SAME, Twice
 from harness.vocab.case import Case
 from harness.vocab.coverage import Covered
 from harness.vocab.errors import InfraError, UsageError
+from harness.vocab.schedule import Strategy
 from harness.vocab.topology import Topology
 from harness.vocab.verdict import Finding
 from harness.wire import casefile
@@ -144,7 +146,8 @@ class Lane:
             return False
         seed, case = item
         try:
-            runner.begin(case, self._tally.next_number(), seed, self._record)
+            is_explored = case.schedule.strategy is Strategy.DECISIONS
+            runner.begin(case, self._tally.next_number(), seed, self._record, is_explored)
         except UsageError as error:
             self._tally.trouble(f"{self.url}: case {case.id} ({case.origin}) cannot be performed: {error}")
             self._search.refused(case)
@@ -205,7 +208,9 @@ class Lane:
     def _learn(self, performance: Performance) -> frozenset[Covered]:
         """Tell the search and the corpus what a performance covered."""
         cover = covered(performance.history)
-        if not performance.trouble and (found := self._search.learn(performance.case, cover)):
+        if performance.trouble:
+            self._search.refused(performance.case)
+        elif found := self._search.learn(performance.case, cover, options_of(performance)):
             self._tally.effort("cases that covered something new")
             if self._corpus.add(found):
                 self._tally.effort("cases that were added to the corpus")
