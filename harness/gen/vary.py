@@ -33,7 +33,11 @@ from harness.vocab.topology import Topology
 
 _STEPS_MAX = 60
 """Bodies that are longer are not added to: what they show takes too long to be made small."""
-_NUMBERED = re.compile(r"([ac])(\d+)(\.mmio)?")
+_NUMBERED = re.compile(r"([ac])(\d{1,6})(\.mmio)?")
+_NAMES = ("fd", "map", "child", "actor", "actors")
+_MARKERS = ("value", "wed")
+_MARKER_MASK = (1 << 48) - 1  # above it markers say what they mark
+_FIRST_CHILD = Sketch().next_actor
 
 
 def varied(
@@ -105,7 +109,7 @@ def splice(walk: Walk, bodies: Sequence[Sequence[Step]]) -> None:
     for step in bodies[0]:
         walk.take(step)
     if len(bodies) > 1 and len(bodies[0]) + len(bodies[1]) <= _STEPS_MAX:
-        rename = _Renaming(walk.sketch)
+        rename = _Renaming(_Numbers(bodies[0]))
         for step in bodies[1]:
             walk.take(rename.step(step))
 
@@ -129,36 +133,51 @@ def _one_more(walk: Walk) -> None:
 
 def _insert(walk: Walk, steps: Sequence[Step], add: Callable[[Walk], None], place: int = -1) -> None:
     """All `steps`, and what `add` draws at `place`; anywhere when that is -1."""
-    end = Sketch()
-    for step in (*BASELINE, *steps):
-        end = step.event.advance(step.actor, end)
+    numbers = _Numbers(steps)
     place = walk.choose.integer(0, len(steps)) if place < 0 else place
     for step in steps[:place]:
         walk.take(step)
         walk.is_error_under_way |= step.event.role is Role.ERROR
     walk.sketch = replace(
-        walk.sketch, next_fd=end.next_fd, next_actor=end.next_actor, next_marker=end.next_marker
+        walk.sketch, next_fd=numbers.next_fd, next_actor=numbers.next_actor, next_marker=numbers.next_marker
     )
     add(walk)
     for step in steps[place:]:
         walk.take(step)
 
 
+class _Numbers:
+    """The numbers from which on names and markers are free. Cases that were made small have gaps."""
+
+    def __init__(self, steps: Sequence[Step]) -> None:
+        self.next_fd, self.next_actor, self.next_marker = 0, _FIRST_CHILD, 1
+        for step in steps:
+            self._name(step.actor)
+            for name, value in step.event.details.items():
+                if name in _NAMES:
+                    self._name(value)
+                elif name in _MARKERS:
+                    self.next_marker = max(self.next_marker, (value & _MARKER_MASK) + 1)
+
+    def _name(self, name: str) -> None:
+        if found := _NUMBERED.fullmatch(name):
+            number = int(found[2]) + 1
+            if found[1] == "c":
+                self.next_fd = max(self.next_fd, number)
+            else:
+                self.next_actor = max(self.next_actor, number)
+
+
 class _Renaming:
     """Gives the names of one case numbers that another case has not used."""
 
-    def __init__(self, used: Sketch) -> None:
+    def __init__(self, used: _Numbers) -> None:
         self._first_fd = used.next_fd
-        self._first_child = used.next_actor - Sketch().next_actor
+        self._first_child = used.next_actor - _FIRST_CHILD
         self._first_marker = used.next_marker
         self._fields: Mapping[str, Callable[[Any], Any]] = {
-            "fd": self._name,
-            "map": self._name,
-            "child": self._name,
-            "actor": self._name,
-            "actors": self._name,
-            "value": self._marker,
-            "wed": self._marker,
+            **dict.fromkeys(_NAMES, self._name),
+            **dict.fromkeys(_MARKERS, self._marker),
         }
 
     def step(self, step: Step) -> Step:
@@ -178,7 +197,7 @@ class _Renaming:
         kind, number, suffix = found[1], int(found[2]), found[3] or ""
         if kind == "c":
             number += self._first_fd
-        elif number >= Sketch().next_actor:  # those before are in every case
+        elif number >= _FIRST_CHILD:  # those before are in every case
             number += self._first_child
         return f"{kind}{number}{suffix}"
 

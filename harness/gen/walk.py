@@ -119,7 +119,7 @@ class Walk:
     def draw_free(self, idle: int) -> tuple[type[Event], Sequence[Target]] | None:
         """A free event and its targets; of two, mostly the one that was seen more seldom."""
         first = self.deck.free.draw(self.choose, self.sketch, self.topology, idle)
-        if first is None or not self._rarity or self.choose.chance(60):
+        if first is None or not self._rarity or self.choose.chance(40):
             return first
         second = self.deck.free.draw(self.choose, self.sketch, self.topology)
         return min((first, second or first), key=lambda drawn: self._rarity.of_event(drawn[0]))

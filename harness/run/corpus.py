@@ -40,6 +40,11 @@ _FLAKY = "flaky"
 _INDEX = "index"
 
 
+def no_corpus(platform: Platform, complain: Callable[[str], None]) -> Corpus:
+    """A corpus of a campaign that shares none: nothing is read, and nothing kept."""
+    return Corpus(None, platform, {}, complain)
+
+
 class Corpus:
     """The cases of `platform` in `directory`; without a directory a corpus that keeps nothing.
 
@@ -137,7 +142,7 @@ class Corpus:
                     entry = json.loads(line)
                     if entry["platform"] == self._platform.value:
                         self.covered |= {Covered(*map(str, item)) for item in entry["covers"]}
-            except (OSError, ValueError, KeyError, TypeError) as error:
+            except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
                 self._complain(f"{path} is no index of a corpus: {type(error).__name__}: {str(error)[:200]}")
 
     def _files(self, folder: Path, name: re.Pattern[str]) -> list[Path]:

@@ -41,11 +41,13 @@ _slow: Counter[str] = Counter()
 _CAUSES = (Cause.INFRA, Cause.NONDETERMINISM, Cause.ORACLE_ERROR, Cause.INDETERMINATE, Cause.VACUOUS)
 
 
-def judge(history: History, oracles: Sequence[Oracle], trouble: str = "") -> Judgement:
+def judge(
+    history: History, oracles: Sequence[Oracle], trouble: str = "", more: Sequence[Finding] = ()
+) -> Judgement:
     """Ask all `oracles` that apply to the history's platform.
 
-    `trouble` says in words what the lab did to this run, and is empty when it did nothing. Never raises for
-    what an oracle does.
+    `trouble` says in words what the lab did to this run, and is empty when it did nothing; `more` is what
+    others found. Never raises for what an oracle does.
     """
     platform = history.topology.platform
     asked = [oracle for oracle in oracles if platform in oracle.platforms]
@@ -53,6 +55,7 @@ def judge(history: History, oracles: Sequence[Oracle], trouble: str = "") -> Jud
     for oracle in asked:
         findings += _ask(oracle, history)
     findings += _about_the_run(history, bool(asked), trouble)
+    findings += more
     verdict = worst(f.verdict for f in findings) if findings else Verdict.PASS
     cause = _cause(findings) if verdict is Verdict.UNKNOWN else None
     return Judgement(verdict, tuple(findings), tuple(oracle.name for oracle in asked), cause)

@@ -108,6 +108,11 @@ class Runner:
                 raise UsageError(problems)
 
     @property
+    def is_deterministic(self) -> bool:
+        """Whether the same case must give the same history."""
+        return self._is_deterministic
+
+    @property
     def url(self) -> str:
         """The host's URL."""
         return self.host.url

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from harness.run.runner import Runner
+from harness.run.runner import Performance, Runner
 from harness.vocab.case import Case
-from harness.vocab.schedule import DECISIONS_MAX, Schedule, Strategy
+from harness.vocab.schedule import Schedule, Strategy
+from harness.wire.schedulejson import read_schedule
 
 
 def explicit(runner: Runner, case: Case) -> Case | None:
@@ -18,8 +19,19 @@ def explicit(runner: Runner, case: Case) -> Case | None:
     performance = runner.perform(case, is_recorded=True)
     if performance.trouble or not performance.history.records:
         return None
-    listed = performance.history.records[-1].data.get("decisions")
-    if not isinstance(listed, list) or len(listed) > DECISIONS_MAX:
-        return None
-    decisions = tuple((int(index), int(choice)) for index, choice in listed)
-    return replace(case, schedule=Schedule(Strategy.DECISIONS, decisions=decisions))
+    found = read_schedule(
+        {
+            "strategy": Strategy.DECISIONS.value,
+            "decisions": performance.history.records[-1].data.get("decisions"),
+        },
+        "decisions",
+    )
+    return replace(case, schedule=found) if isinstance(found, Schedule) else None
+
+
+def options_of(performance: Performance) -> tuple[int, ...]:
+    """How many tasks each decision was among, where the host was asked and says; it may say anything."""
+    said = performance.history.records[-1].data.get("options") if performance.history.records else None
+    if not isinstance(said, list) or not all(type(number) is int for number in said):
+        return ()
+    return tuple(said)

@@ -208,9 +208,9 @@ def limit(seconds: float) -> Iterator[None]:
         raise StuckError(f"it did not go on for {seconds:g} s")
 
     before = signal.signal(signal.SIGALRM, stuck)
-    signal.setitimer(signal.ITIMER_REAL, seconds, seconds)  # again, should it be caught and loop on
+    timer = signal.setitimer(signal.ITIMER_REAL, seconds, seconds)  # again, should it be caught and loop on
     try:
         yield
     finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.setitimer(signal.ITIMER_REAL, *timer)  # somebody else's goes on, a little late
         signal.signal(signal.SIGALRM, before)

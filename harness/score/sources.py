@@ -12,6 +12,8 @@ from harness.gen.rules import DrawRules
 from harness.gen.source import Source
 from harness.run.coverage import covered
 from harness.run.lane import case_seed
+from harness.run.runner import Performance
+from harness.run.schedules import options_of
 from harness.run.search import Search
 from harness.score.uniform import blind_case, valid_case
 from harness.vocab.case import Case
@@ -73,7 +75,8 @@ class _Searching:
         return found[1]
 
     def learn(self, case: Case, history: History) -> None:
-        self._search.learn(case, covered(history))
+        performance = Performance(0, case, 0, history, "", "")
+        self._search.learn(case, covered(history), options_of(performance))
 
 
 _Draw = Callable[[int, Topology, DrawRules, Sequence[type[Event]]], Case]

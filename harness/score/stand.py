@@ -13,6 +13,7 @@ from harness.hosts.inproc import Simulated
 from harness.sim.host import SimulatedHost
 from harness.vocab.case import Case
 from harness.vocab.history import History
+from harness.vocab.schedule import Strategy
 from harness.vocab.topology import Platform, Topology
 from harness.wire import lines, sysfs
 
@@ -39,7 +40,8 @@ def topology_of(platform: Platform) -> Topology:
 
 def lowered(case: Case, topology: Topology) -> Play:
     """The line by which `case` is played."""
-    return Play(case, topology, lines.encode_play(case, topology, "score"))
+    is_recorded = case.schedule.strategy is Strategy.DECISIONS  # a search goes on from what was decided
+    return Play(case, topology, lines.encode_play(case, topology, "score", is_recorded))
 
 
 def replies(host: Simulated, play: Play) -> bytes:

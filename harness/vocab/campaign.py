@@ -55,9 +55,9 @@ class Campaign:
     `counts` is runs by verdict value, with UNKNOWN split by cause: ``pass``, ``fail``, ``unknown-infra``,
     ``unknown-indeterminate``, ``unknown-vacuous``, ``unknown-oracle-error``, ``unknown-nondeterminism``.
     `by_host` is the same for each URL. `seen` counts runs in which a phase (``phase:recovered``), an event
-    (``event:Attach``), a pair or a triple (``cover:Attach/quiesce/opened``) was seen. `kept` are the runs with
-    a directory. `trouble` says what went wrong in the lab, in words. `search` counts, in words too, what was
-    done to find more.
+    (``event:Attach``), or an event in a phase on a context in a state (``cover:Attach/quiesce/opened``) was
+    seen. `kept` are the runs with a directory. `trouble` says what went wrong in the lab, in words. `search`
+    counts, in words too, what was done to find more.
     """
 
     plan: str

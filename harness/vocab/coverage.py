@@ -5,6 +5,8 @@ from __future__ import annotations
 from enum import Enum
 from typing import NamedTuple
 
+COVER = "cover"
+"""The kind of its keys in `Campaign.seen`: ``cover:Attach/quiesce/opened``."""
 IDLE = "idle"
 """The phase of an AFU that nothing is wrong with, as far as anybody knows."""
 UNDETECTED = "undetected"

@@ -82,9 +82,9 @@ def _loops(_history: History):
     while True:
         try:
             pass
-        except Exception:
+        except Exception:  # noqa: BLE001, S112 - what a careless oracle may do
             continue
-    yield  # pragma: no cover - an oracle is a generator
+    yield  # an oracle is a generator
 
 
 def _floods(_history: History):

@@ -26,8 +26,10 @@ def references():
 def tried(mutant: Generated, references) -> Outcome:
     """In a process of its own, as a trial must be."""
     pool = Pool(1)
-    pool.add(Task("it", partial(trial.try_mutant, mutant, references)))
-    return dict(pool.results())["it"]
+    pool.add(Task("it", partial(trial.try_mutant, mutant, references), limit_s=60))
+    outcome = dict(pool.results())["it"]
+    assert isinstance(outcome, Outcome), outcome
+    return outcome
 
 
 def named(name: str) -> Generated:
