@@ -15,7 +15,7 @@ from harness.score.ledger import Ledger
 from harness.score.pool import Failed, Pool, Task
 from harness.score.race import limit, run_race
 from harness.score.shrinking import minimise_kill
-from harness.score.sources import MACHINE, OURS, SAVED, SOURCES, UNIFORM
+from harness.score.sources import BLIND, MACHINE, OURS, SAVED, SOURCES, UNIFORM
 from harness.score.stand import topology_of
 from harness.vocab.errors import Problem, UsageError
 from harness.vocab.oracle import Mutant
@@ -47,7 +47,7 @@ class Extent:
     mutants: tuple[str, ...] = ()  # all, if none is named
 
 
-FULL = Extent("full", {OURS: 5, UNIFORM: 2, "blind": 1, MACHINE: 2}, 2000, 400, 400, True)
+FULL = Extent("full", {OURS: 3, UNIFORM: 2, BLIND: 1, MACHINE: 2}, 2000, 250, 200, True)
 SHORT = Extent("short", {SAVED: 1, OURS: 1}, 100, 0, 0, False)
 
 

@@ -116,6 +116,7 @@ REGRESS = Path("fixtures/cases/regress")
 SAVED = "saved"
 OURS = "harness"
 UNIFORM = "uniform"
+BLIND = "blind"
 MACHINE = "state machine"
 
 SOURCES = {
@@ -124,7 +125,7 @@ SOURCES = {
         Kind(SAVED, "the saved cases, which a campaign performs first", _saved),
         Kind(OURS, "the cases that a campaign draws", _searching),
         Kind(UNIFORM, "any event that makes sense, each as likely", _drawn_by(valid_case)),
-        Kind("blind", "any event at all, each as likely", _drawn_by(blind_case)),
+        Kind(BLIND, "any event at all, each as likely", _drawn_by(blind_case)),
         Kind(MACHINE, "a plain RuleBasedStateMachine of Hypothesis", _machine),
     )
 }

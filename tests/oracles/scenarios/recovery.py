@@ -225,7 +225,7 @@ def _(s: Story) -> None:
         s.wait(500)
 
 
-@bad("phases_in_order-resumed-unwell", "resumed-unwell", companions="contexts_purged")
+@bad("phases_in_order-resumed-unwell", "resumed-unwell")
 def _(s: Story) -> None:
     strike(s)
     s.sample(AFU, 2)
