@@ -125,6 +125,7 @@ def _card_to_json(card: Card) -> dict[str, Any]:
             "unit": afu.unit,
             "mmio_bytes": afu.mmio_bytes,
             "has_test_registers": afu.has_test_registers,
+            **({} if afu.has_master_registers else {"has_master_registers": False}),
         }
         for afu in card.afus
     ]

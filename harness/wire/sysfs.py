@@ -35,7 +35,7 @@ def topology(hello: bytes | Mapping[str, Any]) -> Topology:
     """Return the Topology that a host's hello line (or the object in it) tells.
 
     `facts` of an AFU: ``contexts_max`` (needed for an AFU-directed one), ``unit`` (needed on PowerVM) and
-    ``test_registers``; `facts` of ``host``: ``poll_period_ms``. Raises ProtocolError that says all that is
+    ``test_registers`` and ``master_registers``; `facts` of ``host``: ``poll_period_ms``. Raises ProtocolError that says all that is
     missing or wrong.
     """
     value = json_object(hello.rstrip(b"\n")) if isinstance(hello, bytes) else hello
@@ -119,10 +119,12 @@ class _Hello:
             irqs_max=self._number(f"{_CLASS}{name}/irqs_max"),
             unit=unit,
             mmio_bytes=self._number(f"{_CLASS}{name}/mmio_size"),
-            has_test_registers=self._get(
-                {"test_registers": False, **facts}, "test_registers", bool, False, where
-            ),
+            has_test_registers=self._flag(facts, "test_registers", where, otherwise=False),
+            has_master_registers=self._flag(facts, "master_registers", where, otherwise=True),
         )
+
+    def _flag(self, facts: Mapping[str, Any], key: str, where: str, *, otherwise: bool) -> bool:
+        return self._get({key: otherwise, **facts}, key, bool, otherwise, where)
 
     def _modes(self, name: str) -> tuple[Mode, ...]:
         """All modes that the AFU supports; older listings only have the present one."""
