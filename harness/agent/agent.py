@@ -1625,7 +1625,7 @@ def main() -> None:
     if tracer.probes:
         features.append("kprobes")
     if os.path.exists(paths.phyp):
-        features += ["phyp-console", "facility-removal"]
+        features += ["phyp-console", "hold-points", "facility-removal"]
     if os.access(paths.root + "/sys/kernel/debug/powerpc", os.R_OK | os.X_OK):
         features.append("debugfs")
     start_undertaker(tracer)

@@ -69,13 +69,17 @@ class Afu:
 
 @dataclass(frozen=True, slots=True)
 class Card:
-    """One CAPI adapter. `bdf`, `phb` and `eeh_pe` have a meaning on powernv only."""
+    """One CAPI adapter. `bdf`, `phb` and `eeh_pe` have a meaning on powernv only.
+
+    `device` is the name by which the driver is bound to it on powervm; empty where the host does not tell.
+    """
 
     name: str
     afus: tuple[Afu, ...]
     bdf: str = ""
     phb: int = 0
     eeh_pe: int = 0
+    device: str = ""
 
 
 @dataclass(frozen=True, slots=True)

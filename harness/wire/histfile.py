@@ -129,7 +129,15 @@ def _card_to_json(card: Card) -> dict[str, Any]:
         }
         for afu in card.afus
     ]
-    return {"name": card.name, "bdf": card.bdf, "phb": card.phb, "eeh_pe": card.eeh_pe, "afus": afus}
+    device = {"device": card.device} if card.device else {}
+    return {
+        "name": card.name,
+        "bdf": card.bdf,
+        "phb": card.phb,
+        "eeh_pe": card.eeh_pe,
+        **device,
+        "afus": afus,
+    }
 
 
 def topology_from_json(value: Mapping[str, Any]) -> Topology:

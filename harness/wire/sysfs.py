@@ -35,8 +35,8 @@ def topology(hello: bytes | Mapping[str, Any]) -> Topology:
     """Return the Topology that a host's hello line (or the object in it) tells.
 
     `facts` of an AFU: ``contexts_max`` (needed for an AFU-directed one), ``unit`` (needed on PowerVM) and
-    ``test_registers`` and ``master_registers``; `facts` of ``host``: ``poll_period_ms``. Raises ProtocolError that says all that is
-    missing or wrong.
+    ``test_registers`` and ``master_registers``; `facts` of ``host``: ``poll_period_ms``. Raises ProtocolError
+    that says all that is missing or wrong.
     """
     value = json_object(hello.rstrip(b"\n")) if isinstance(hello, bytes) else hello
     reader = _Hello(value)
@@ -93,10 +93,10 @@ class _Hello:
         return tuple(cards)
 
     def _card(self, name: str, afus: tuple[Afu, ...], platform: Platform) -> Card:
-        if platform is Platform.POWERVM:
-            return Card(name, afus)
         link = f"{_CLASS}{name}/device"
-        bdf = self._text(link).rstrip("/").rpartition("/")[2]
+        if platform is Platform.POWERVM:
+            return Card(name, afus, device=self._target(link) if link in self._files else "")
+        bdf = self._target(link)
         match = _BDF.fullmatch(bdf)
         if not match:
             self._problem(f"{excerpt(bdf)} is no PCI address", link, "a link that ends like 0000:01:00.0")
@@ -137,6 +137,10 @@ class _Hello:
 
     def _text(self, path: str) -> str:
         return self._get(self._files, path, str, "", "hello.files").strip()
+
+    def _target(self, link: str) -> str:
+        """The name of what a link leads to."""
+        return self._text(link).rstrip("/").rpartition("/")[2]
 
     def _number(self, path: str, base: int = 10) -> int:
         text = self._text(path)
