@@ -150,7 +150,9 @@ class Mailbox:
         return self._call()
 
     def answer(self, call: Call, reply: Reply) -> None:
-        """Give `reply` to the guest, which goes on."""
+        """Give `reply` to the guest, which goes on. Raises ValueError for one that has no room."""
+        if len(reply.actions) > ACTIONS_MAX or len(reply.text) > TEXT_MAX_BYTES:
+            raise ValueError(f"a reply with {len(reply.actions)} actions and {len(reply.text)} bytes of text")
         self._write(call.number, reply)
         os.read(self._gate, _ONE_PACKET)
 
