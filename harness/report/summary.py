@@ -10,7 +10,6 @@ from harness.report.figures import (
     count,
     duration,
     exercised,
-    hosts_of,
     identity,
     steps_of,
     urls,
@@ -86,7 +85,7 @@ def _bugs(campaign: Campaign) -> Iterator[str]:
 
 
 def _bug(campaign: Campaign, bug: Bug) -> Iterator[str]:
-    places = ", ".join(code(url) for url in hosts_of(campaign, bug))
+    places = ", ".join(code(url) for url in bug.hosts)
     yield f"### {code(bug.signature)}: {count(bug.count, 'run')}"
     yield ""
     if bug.known_issue:
