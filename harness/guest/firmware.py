@@ -24,6 +24,7 @@ class Firmware:
         self._memories = tuple(SharedMemory(directory / f"afu{index}.mem") for index in range(len(names)))
         self._mailbox = Mailbox(directory)
         self._partition = Partition(self._memories)
+        self._answering = threading.Lock()  # a QEMU can be killed inside a call, and another come
         self._thread = threading.Thread(target=self._serve, name="phyp", daemon=True)
         self.durations_us: deque[int] = deque(maxlen=_DURATIONS_KEPT)
         self.fault: BaseException | None = None
@@ -45,8 +46,12 @@ class Firmware:
 
     def start(self) -> None:
         """Begin to answer. QEMU's monitor must have answered, and the guest must not have called yet."""
-        self._mailbox.settle()
+        self.settle()
         self._thread.start()
+
+    def settle(self) -> None:
+        """Get used to another QEMU, that takes the place of one that has ended. As with `start`."""
+        self._mailbox.settle()
 
     def freeze(self) -> Partition:
         """A copy of all that PHYP knows; the guest must stand still."""
@@ -54,8 +59,9 @@ class Firmware:
 
     def thaw(self, state: Partition) -> None:
         """Go back to `state`, which stays as it is; the guest must stand still."""
-        self._partition = copy.deepcopy(state)
-        self._mailbox.reset()
+        with self._answering:
+            self._partition = copy.deepcopy(state)
+            self._mailbox.reset()
 
     def stop(self) -> None:
         """End the thread and let go of the files. Never raises."""
@@ -68,9 +74,12 @@ class Firmware:
 
     def _serve(self) -> None:
         try:
-            while (call := self._mailbox.wait()) is not None:
+            while self._mailbox.wait():
                 began = time.perf_counter_ns()
-                self._mailbox.answer(call, self._partition.answer(call))
+                with self._answering:
+                    call = self._mailbox.take()
+                    if call is not None:
+                        self._mailbox.answer(call, self._partition.answer(call))
                 self.durations_us.append((time.perf_counter_ns() - began) // 1000)
         except Exception as error:  # noqa: BLE001 a defect here costs the guest: its host says so
             self.fault = error

@@ -6,8 +6,9 @@ The layout is that of phypsim/mailbox.h. A call goes like this:
    to a pipe of ours.
 2. GATE's pipe has room for one packet, and one is always in it. So QEMU blocks the guest's processor inside
    that write, at a virtual time that stands still: however long the answer takes, the guest cannot tell.
-3. `Mailbox.wait` is woken by DOORBELL; `Mailbox.answer` writes the reply and takes the packet out of GATE.
-   The guest's own packet takes its place, so the gate is shut again before the guest goes on.
+3. `Mailbox.wait` is woken by DOORBELL, `Mailbox.take` reads the request; `Mailbox.answer` writes the reply
+   and takes the packet out of GATE. The guest's own packet takes its place, so the gate is shut again before
+   the guest goes on.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import os
 import select
 import struct
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import IntEnum
 from pathlib import Path
@@ -115,6 +117,7 @@ class Mailbox:
             self._memory = mmap.mmap(file.fileno(), MAILBOX_BYTES)
         _HEADER.pack_into(self._memory, 0, MAGIC, VERSION, 1)
         self._doorbell, self._doorbell_in = os.pipe2(os.O_CLOEXEC)
+        os.set_blocking(self._doorbell, False)
         self._gate, self._gate_in = os.pipe2(os.O_CLOEXEC | os.O_DIRECT)
         fcntl.fcntl(self._gate_in, fcntl.F_SETPIPE_SZ, _ONE_PACKET)
         os.write(self._gate_in, _PACKET)
@@ -141,13 +144,17 @@ class Mailbox:
         fcntl.fcntl(self._doorbell_in, fcntl.F_SETFL, 0)
         fcntl.fcntl(self._gate_in, fcntl.F_SETFL, os.O_DIRECT)
 
-    def wait(self) -> Call | None:
-        """Wait for the next call; None when `stop` was called. Raises ProtocolError for what is no call."""
+    def wait(self) -> bool:
+        """Wait until somebody rings; False when `stop` was called."""
         ready, _, _ = select.select([self._doorbell, self._closing], [], [])
-        if self._closing in ready:
-            return None
-        os.read(self._doorbell, _RING_BYTES)
-        return self._call()
+        return self._closing not in ready
+
+    def take(self) -> Call | None:
+        """The call of whoever rang; None when `reset` came first. Raises ProtocolError for what is none."""
+        with suppress(BlockingIOError):
+            os.read(self._doorbell, _RING_BYTES)
+            return self._call()
+        return None
 
     def answer(self, call: Call, reply: Reply) -> None:
         """Give `reply` to the guest, which goes on. Raises ValueError for one that has no room."""
@@ -163,7 +170,10 @@ class Mailbox:
         return not is_pending
 
     def reset(self) -> None:
-        """Shut the gate again: the guest was taken back to a moment when it was in no call."""
+        """Shut the gate again: the guest was taken back to a moment when it was in no call.
+
+        Nobody may be between `take` and `answer`.
+        """
         for pipe in (self._gate, self._doorbell):
             while select.select([pipe], [], [], 0)[0]:
                 os.read(pipe, _ONE_PACKET)

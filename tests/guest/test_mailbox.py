@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.guest.mailbox import ACTIONS_MAX, MAGIC, MAILBOX_BYTES, Action, Do, Kind, Mailbox, Reply
+from harness.guest.mailbox import ACTIONS_MAX, MAGIC, MAILBOX_BYTES, Action, Call, Do, Kind, Mailbox, Reply
 from harness.vocab.errors import ProtocolError
 
 
@@ -37,6 +37,13 @@ class Processor:
         return struct.unpack_from("<2Q9QQII", self.memory, 0x4000)
 
 
+def taken(mailbox: Mailbox) -> Call:
+    assert mailbox.wait()
+    call = mailbox.take()
+    assert call is not None
+    return call
+
+
 @pytest.fixture
 def box(tmp_path: Path) -> Iterator[tuple[Mailbox, Processor]]:
     (tmp_path / "mailbox.mem").write_bytes(bytes(MAILBOX_BYTES))
@@ -51,8 +58,7 @@ def test_the_guest_waits_at_the_gate_for_its_reply(box: tuple[Mailbox, Processor
     assert struct.unpack_from("<QII", guest.memory, 0) == (MAGIC, 1, 1)
     for number in range(1, 200):
         guest.ring(Kind.CONSOLE, b"hello")
-        call = mailbox.wait()
-        assert call is not None
+        call = taken(mailbox)
         assert (call.kind, call.time_us, call.may_sleep, call.text) == (Kind.CONSOLE, 5000, True, b"hello")
         came = threading.Event()
         replies: list[tuple[int, ...]] = []
@@ -75,14 +81,14 @@ def test_the_guest_waits_at_the_gate_for_its_reply(box: tuple[Mailbox, Processor
 def test_after_a_reset_the_gate_is_shut_and_nobody_has_rung(box: tuple[Mailbox, Processor]) -> None:
     mailbox, guest = box
     guest.ring(Kind.TIMER)
-    assert mailbox.wait() is not None
+    assert mailbox.wait()
     mailbox.reset()
+    assert mailbox.take() is None
     passed = threading.Event()
     threading.Thread(target=lambda: (guest.pass_gate(), passed.set()), daemon=True).start()
     assert not passed.wait(0.05)
     guest.ring(Kind.TIMER)
-    call = mailbox.wait()
-    assert call is not None
+    call = taken(mailbox)
     mailbox.answer(call, Reply())
     assert passed.wait(5)
 
@@ -91,7 +97,7 @@ def test_waiting_ends_with_stop(box: tuple[Mailbox, Processor]) -> None:
     mailbox, _ = box
     threading.Timer(0.05, mailbox.stop).start()
     began = time.monotonic()
-    assert mailbox.wait() is None
+    assert not mailbox.wait()
     assert time.monotonic() - began < 5
 
 
@@ -100,7 +106,7 @@ def test_what_is_no_call_is_said(box: tuple[Mailbox, Processor], kind: int, size
     mailbox, guest = box
     guest.ring(kind, b"x" * size)
     with pytest.raises(ProtocolError, match=f"kind {kind}, text of {size} bytes"):
-        mailbox.wait()
+        taken(mailbox)
 
 
 def test_a_call_in_progress_is_seen(box: tuple[Mailbox, Processor]) -> None:
@@ -113,7 +119,6 @@ def test_a_call_in_progress_is_seen(box: tuple[Mailbox, Processor]) -> None:
 def test_a_reply_with_too_many_actions_is_a_defect_here(box: tuple[Mailbox, Processor]) -> None:
     mailbox, guest = box
     guest.ring(Kind.TIMER)
-    call = mailbox.wait()
-    assert call is not None
+    call = taken(mailbox)
     with pytest.raises(ValueError, match="actions"):
         mailbox.answer(call, Reply(actions=[Action(Do.RAISE)] * (ACTIONS_MAX + 1)))
