@@ -1,7 +1,7 @@
 """The simulated AFU as a guest's driver sees it: registers in memory that guest and host share.
 
 The memory of an AFU is RAM of a PCI device, not registers with a mind of their own. So the limits are:
-1. Isolation is the hardware's: an overlay of all Fs hides the memory and drops stores (phypsim/areas.c).
+1. Isolation is the hardware's: an overlay of all Fs hides the memory and drops stores (phypsim/area.c).
 2. A process element that does not survive isolation (see `harness.sim.card`) has its area filled with Fs. A
    store to it afterwards changes memory, and is undone when the guest next calls.
 3. A store to SCRATCH gets into the log of stores when the guest next calls: of two stores between two calls
