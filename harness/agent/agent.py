@@ -717,11 +717,24 @@ def eeh_state_text(fields: Dict[str, str]) -> str:
     return "frozen=%d" % is_frozen
 
 
+def afu_text(fields: Dict[str, str]) -> str:
+    """``afu0.0 pe=1``: the AFU's name, which its error interrupt bears, then what else there is."""
+    name = re.match(r'"cxl-(afu\d+\.\d+)-err"\Z', fields.pop("name"))
+    if name is None:
+        raise ValueError("another layout of the driver's structs")
+    return " ".join([name.group(1)] + ["%s=%s" % field for field in fields.items()])
+
+
 HCALL_ARGUMENTS = "opcode={1}:x64 unit={3}:x64 op={4}:u64"
 # Not READ_ERR_STATE: every file operation asks for the state, and nobody waits for that.
 HCALL_FILTER = "opcode >= 0x344 && opcode <= 0x368 && (opcode != 0x348 || op != 4)"
 # Event of the probe: event in the replies, kind, symbol, arguments, filter, text. A number in braces is an
-# argument of the function. Names of AFUs lie behind pointers whose offsets no file of the host tells.
+# argument of the function. The offsets are those of the structs in drivers/misc/cxl/cxl.h of Linux 6.1, built
+# without lock debugging: cxl_afu.err_irq_name, cxl_context.afu, .pe and .rcu. A name that does not look like
+# one shows that they are others, and the line is left in the kernel's words.
+AFU_NAME = "name=+0(+40({1})):string"
+CONTEXT_NAME = "name=+0(+40(+0({1}))):string pe=+376({1}):s32"
+RCU_HEAD_NAME = "name=+0(+40(-416({1}))):string pe=-40({1}):s32"
 PROBES = {
     "capi_phyp": ("capi_hcall_entry", "p", "phypsim_plpar_hcall", HCALL_ARGUMENTS, HCALL_FILTER, hcall_text),
     "capi_phyp9": (
@@ -734,10 +747,10 @@ PROBES = {
     ),
     "capi_hcall": ("capi_hcall_entry", "p", "plpar_hcall", HCALL_ARGUMENTS, HCALL_FILTER, hcall_text),
     "capi_hcall9": ("capi_hcall_entry", "p", "plpar_hcall9", HCALL_ARGUMENTS, HCALL_FILTER, hcall_text),
-    "capi_detach_all": ("cxl_context_detach_all", "p", "cxl_context_detach_all", "pointer={1}:x64", "", None),
-    "capi_garbage_add": ("garbage_add", "p", "garbage_add", "pointer={1}:x64", "", None),
-    "capi_release_irqs": ("afu_release_irqs", "p", "afu_release_irqs", "pointer={1}:x64", "", None),
-    "capi_reclaim": ("reclaim_ctx", "p", "reclaim_ctx", "pointer={1}:x64", "", None),
+    "capi_detach_all": ("cxl_context_detach_all", "p", "cxl_context_detach_all", AFU_NAME, "", afu_text),
+    "capi_garbage_add": ("garbage_add", "p", "garbage_add", CONTEXT_NAME, "", afu_text),
+    "capi_release_irqs": ("afu_release_irqs", "p", "afu_release_irqs", CONTEXT_NAME, "", afu_text),
+    "capi_reclaim": ("reclaim_ctx", "p", "reclaim_ctx", RCU_HEAD_NAME, "", afu_text),
     "capi_eeh_state": (
         "pnv_eeh_get_state",
         "r",
@@ -750,9 +763,9 @@ PROBES = {
         "pci_error_handlers",
         "p",
         "pci_error_handlers",
-        "event={2}:u32 state={3}:u32",
+        AFU_NAME + " event={2}:u32 state={3}:u32",
         "",
-        None,
+        afu_text,
     ),
 }  # type: Dict[str, Tuple[str, str, str, str, str, Optional[Callable[[Dict[str, str]], str]]]]
 

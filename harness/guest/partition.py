@@ -23,8 +23,6 @@ from harness.sim.phyp import H_PARAMETER, H_SUCCESS, Function, Hold, Phyp
 CARDS = (("afu0.0", "afu0.1"), ("afu1.0",))
 """Names of the AFUs of each card."""
 PROCESSES_MAX = 3
-FACILITY_SHIFT = 20
-"""The unit address of a facility is that of its first function, moved left by so many bits."""
 INTERRUPTS_OF_A_CARD = 32
 INTERRUPTS_MAX = 5
 """Interrupts of one process: the PSL's and the AFU's."""
@@ -111,7 +109,7 @@ class Partition:
         lines = []
         for number in range(len(CARDS)):
             first = number * INTERRUPTS_OF_A_CARD
-            unit = 0x10 * (number + 1) << FACILITY_SHIFT
+            unit = 0x10 * (number + 1)  # that of its first function, too: the hcalls tell them apart
             lines.append(f"card {number} {unit:#x} {first} {INTERRUPTS_OF_A_CARD}\n")
         for function in self.phyp.functions.values():
             afu = function.afu
@@ -134,7 +132,7 @@ class Partition:
         return self._perform(hcall(parked.opcode, parked.args), parked, call.time_us)
 
     def _perform(self, asked: Hcall, call: Call, now_us: int) -> Reply:
-        function = self.phyp.functions.get(_unit(asked))
+        function = self.phyp.functions.get(asked.unit)
         if function is None:
             return Reply(H_PARAMETER)
         afu = _shared(function)
@@ -253,11 +251,6 @@ class _Signals:
 
     def _raise(self, interrupt: int) -> None:
         self._partition.actions_of(Action(Do.RAISE, interrupt - self._partition.first_interrupt))
-
-
-def _unit(asked: Hcall) -> int:
-    """The unit of a function; of a facility, that of its first function, which stands for its card."""
-    return asked.unit >> FACILITY_SHIFT if asked.name.endswith("_FACILITY") else asked.unit
 
 
 def _shared(function: Function) -> SharedAfu:
