@@ -110,7 +110,7 @@ class Qmp:
 
     def _note(self, line: bytes) -> None:
         try:
-            message = json.loads(line)
+            message = dict(json.loads(line))
             if "event" in message:
                 self._events.append(Event(str(message["event"]), dict(message.get("data", {}))))
             elif "id" in message:

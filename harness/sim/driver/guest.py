@@ -73,7 +73,7 @@ class GuestDriver(FileOperations):
         machine = self.machine
         if op != "READ_ERR_STATE":
             machine.trace("capi_hcall_entry", f"{name} unit=0x{afu.unit:x} op={op}")
-        hold = self.phyp.hold(name, op, machine.now_us)
+        hold = self.phyp.hold(name, op, machine.now_us) if self.may_sleep() else None
         while hold is not None and machine.now_us < hold.until_us:
             yield min(HOLD_LOOK_US, hold.until_us - machine.now_us)
         waited_us = 0
@@ -92,6 +92,10 @@ class GuestDriver(FileOperations):
         yield HCALL_US
         self.trace_answer(afu, name, op, args, answer)
         return answer
+
+    def may_sleep(self) -> bool:
+        """Whether the caller of an hcall can be held in it."""
+        return True
 
     def give_up(self, name: str, waited_us: int) -> None:
         """PHYP was busy for too long."""
