@@ -10,7 +10,7 @@ STAMP := $(VENV)/.made-from-lock
 PURE := vocab wire events oracles sim plan report gen run
 
 .DELETE_ON_ERROR:
-.PHONY: help nightly test check bench score environment clean
+.PHONY: help nightly test check bench score guest guest-packages environment clean
 
 help:
 	@echo "make nightly [BUDGET=60s]  perform $(PLAN) on simulated hosts, judge it, write the reports"
@@ -18,6 +18,8 @@ help:
 	@echo "make check                 the fast loop: ruff, mypy, the pure tests"
 	@echo "make bench                 the benchmarks, each a ratio beside its limit"
 	@echo "make score                 what the search finds, how soon, how small: about 20 minutes"
+	@echo "make guest                 the QEMU guest: a real Linux for ppc64le, built from Debian's packages"
+	@echo "make guest-packages        what make guest needs, installed (Debian and Ubuntu, as root)"
 	@echo "make clean                 remove the environment and caches"
 
 nightly: environment
@@ -38,6 +40,13 @@ bench: environment
 
 score: environment
 	$(BIN)/harness score
+
+guest: environment
+	@$(BIN)/python -m harness.guest
+
+guest-packages: environment
+	@packages="$$($(BIN)/python -m harness.guest --missing)"; test -z "$$packages" || { \
+	  apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends $$packages; }
 
 environment: $(STAMP)
 

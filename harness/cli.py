@@ -60,7 +60,9 @@ class PlatformName(StrEnum):
 RunDir = Annotated[Path, typer.Argument(metavar="RUNDIR", help="A run directory, or reports/runs/latest.")]
 Unexcused = Annotated[bool, typer.Option("--ignore-known-issues", help="Excuse no known issue.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
-HOST_HELP = "sim://powernv, sim://powervm?mutant=NAME, ssh://NAME."
+HOST_HELP = (
+    "sim://powernv, sim://powervm?mutant=NAME, sim://powervm?driver=linux-6.1, qemu://powervm, ssh://NAME."
+)
 
 
 @app.command(epilog=EXIT_CODES)
@@ -143,6 +145,50 @@ def replay(
             _print(*console.replay_text(item))
             replayed.append(item)
     raise typer.Exit(replaying.exit_code(replayed))
+
+
+@app.command(epilog=EXIT_CODES)
+def twin(
+    host_a: Annotated[str, typer.Argument(metavar="HOST_A", help=HOST_HELP)],
+    host_b: Annotated[str, typer.Argument(metavar="HOST_B", help="What it is compared with.")],
+    plan: Annotated[
+        Path | None, typer.Option(help="Draw as this test plan does, and begin with its saved cases.")
+    ] = None,
+    cases: Annotated[
+        list[Path] | None,
+        typer.Option(help="Saved cases, or directories, to begin with; without a budget, these only."),
+    ] = None,
+    budget: Annotated[str, typer.Option(help="60s, 90m, 4h or 500cases [default: 60s].")] = "",
+    seed: Annotated[int | None, typer.Option(min=0, help="A seed that a comparison printed.")] = None,
+    times: Annotated[
+        int, typer.Option(min=1, max=100, help="How many schedules of a case must show a difference.")
+    ] = 3,
+    allowed: Annotated[Path, typer.Option(help="Directory of the lists of understood differences.")] = Path(
+        "fixtures/twin"
+    ),
+    out: Annotated[
+        Path | None, typer.Option(help="New directory [default: reports/runs/twin/<UTC>].")
+    ] = None,
+) -> None:
+    """Perform the same cases on two hosts, and report every difference in what they show, minimised.
+
+    Compared is what applications and the kernel are told: errnos, values of loads, events, the order of
+    recovery, hcalls, complaints in the log. Not compared are times, and operations that lie before the
+    detection of an error on one host and after it on the other. A difference is a finding about one of the
+    two: the model, or the driver. Those that are understood stand in fixtures/twin/*.toml, each with its
+    reason; any other gives exit code 1.
+
+    \b
+    harness twin sim://powervm 'sim://powervm?driver=linux-6.1' --budget 500cases
+    harness twin qemu://powervm 'sim://powervm?driver=linux-6.1' --plan testplans/nightly.toml
+    harness twin HOST_A HOST_B --cases reports/runs/twin/latest/bugs/NAME.json
+    """
+    from harness.run import twinrun, twintext
+
+    asked = twinrun.Asked((host_a, host_b), plan, cases or (), budget, seed, times, allowed, out)
+    written = twinrun.compare_hosts(asked, twintext.watching(sys.stderr))
+    _print(*twintext.text(written.result, written.paths), f"wrote {written.directory / twintext.REPORT}")
+    raise typer.Exit(written.result.exit_code)
 
 
 @app.command(epilog=EXIT_CODES)

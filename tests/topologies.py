@@ -31,9 +31,9 @@ POWERVM = Topology(
     Platform.POWERVM,
     "6.1.0",
     (
-        Card("card0", (_directed("afu0.0", 0x10), _directed("afu0.1", 0x11))),
-        Card("card1", (_directed("afu1.0", 0x20),)),
+        Card("card0", (_directed("afu0.0", 0x10), _directed("afu0.1", 0x11)), device="1000000.facility"),
+        Card("card1", (_directed("afu1.0", 0x20),), device="2000000.facility"),
     ),
     poll_period_ms=3000,
-    features=_FEATURES | {"phyp-console"},
+    features=_FEATURES | {"phyp-console", "hold-points", "facility-removal"},
 )

@@ -75,7 +75,7 @@ VERBS = {
     "ioctl": {"fd": str, "request": int, "data": str, "retry_ms?": int, "retry_on?": list},
     "mmap": {"fd": str, "map": str, "length": int, "offset?": int},
     "munmap": {"map": str},
-    "load": {"map": str, "offset": int, "width": int, "count?": int},
+    "load": {"map": str, "offset": int, "width": int, "count?": int, "stride?": int},
     "store": {"map": str, "offset": int, "width": int, "value": int},
     "read": {"fd": str, "timeout_ms?": int},
     "poll": {"fd": str, "timeout_ms": int},
@@ -95,7 +95,7 @@ JOURNALLED = ("ioctl", "store", "kill", "write_file", "inject")
 # These can bring the host down, and its page cache with it. The rest needs to outlive the agent only.
 SYNCED = ("kill", "write_file", "inject")
 
-INJECTORS = {}  # type: Dict[str, Callable[[Json], None]]
+PHYP_CONSOLE = "/dev/phypsim"  # a simulated PHYP below the guest takes orders here
 
 
 class ClientGoneError(Exception):
@@ -206,11 +206,11 @@ class MmioProxy:
             run_child(self._serve, theirs, parent)
         theirs.close()
 
-    def access(self, address: int, width: int, count: int, value: Optional[int]) -> None:
-        """Load `count` times, or store `value`. Raises AccessFaultError."""
+    def access(self, address: int, width: int, count: int, stride: int, value: Optional[int]) -> None:
+        """Load `count` times, `stride` bytes apart, or store `value`. Raises AccessFaultError."""
         self.HEAD.pack_into(self.shared, 0, 0)
         try:
-            self.sock.sendall(compact([address, width, count, value]))
+            self.sock.sendall(compact([address, width, count, stride, value]))
             is_done = self.sock.recv(1)
         except (BrokenPipeError, ConnectionResetError):
             is_done = b""
@@ -263,18 +263,20 @@ class MmioProxy:
             if not chunk:
                 return
             for line in whole_lines(rest, chunk):
-                address, width, count, value = json.loads(line.decode())
-                word = WORDS[width].from_address(address)
+                address, width, count, stride, value = json.loads(line.decode())
                 if value is None:
-                    self._load(word, count)
+                    self._load(address, WORDS[width], count, stride)
                 else:
-                    word.value = value
+                    WORDS[width].from_address(address).value = value
                 sock.sendall(b".")
 
-    def _load(self, word: Any, count: int) -> None:
+    def _load(self, address: int, kind: Any, count: int, stride: int) -> None:
         clock, pack, shared = time.monotonic, self.RUN.pack_into, self.shared
         place, stretches, length, first, previous = 0, 0, 0, 0.0, -1
-        for _ in range(count):
+        word = kind.from_address(address)
+        for index in range(count):
+            if stride:
+                word = kind.from_address(address + index * stride)
             value = word.value
             now = clock()
             if value == previous:
@@ -462,26 +464,28 @@ class Worker:
     def do_load(self, args: Args) -> Json:
         """Load one or many times, and answer with the stretches of equal values."""
         count = args.get("count", 1)
-        got = {"runs": self._access(args, count, None)}  # type: Json
+        got = {"runs": self._access(args, count, args.get("stride", 0), None)}  # type: Json
         if sum(run[1] for run in got["runs"]) < count:
             got["truncated"] = True
         return got
 
     def do_store(self, args: Args) -> None:
         """Store once."""
-        self._access(args, 1, args["value"])
+        self._access(args, 1, 0, args["value"])
 
-    def _access(self, args: Args, count: int, value: Optional[int]) -> List[List[int]]:
+    def _access(self, args: Args, count: int, stride: int, value: Optional[int]) -> List[List[int]]:
         address, length = self._map(args["map"])
         offset, width = args["offset"], args["width"]
-        if width not in WORDS or offset % width or not 0 <= offset <= length - width:
+        last = offset + stride * (count - 1)
+        is_aligned = width in WORDS and not offset % width and not stride % width
+        if not is_aligned or not 0 <= min(offset, last) <= max(offset, last) <= length - width:
             raise OSError(errno.EINVAL, "only aligned accesses of 4 or 8 bytes inside the mapping")
         if self.proxy is None:
             self.proxy = MmioProxy()
             self.channel.sendall(b"P%d\n" % self.proxy.pid)
         proxy = self.proxy
         try:
-            self._blocking(proxy.access, address + offset, width, count, value)
+            self._blocking(proxy.access, address + offset, width, count, stride, value)
         except AccessFaultError as fault:
             fault.runs = proxy.runs(self.origin)
             self._drop_proxy()
@@ -565,11 +569,16 @@ class Worker:
             os.close(fd)
 
     def do_inject(self, args: Args) -> None:
-        """Ask what stands below the operating system. No injector is known for a lab host so far."""
-        injector = INJECTORS.get(args["what"])
-        if injector is None:
-            raise OSError(errno.EOPNOTSUPP, "no such injector on this host")
-        self._blocking(injector, args.get("with", {}))
+        """Ask what stands below the operating system. A lab host has nobody there that could be asked."""
+        order = compact({"what": args["what"], "with": args.get("with", {})})
+        try:
+            fd = os.open(Paths().phyp, os.O_WRONLY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            raise OSError(errno.EOPNOTSUPP, "no such injector on this host") from None
+        try:
+            self._blocking(os.write, fd, order)
+        finally:
+            os.close(fd)
 
     def do_sleep(self, args: Args) -> None:
         """Do nothing for a while."""
@@ -708,18 +717,40 @@ def eeh_state_text(fields: Dict[str, str]) -> str:
     return "frozen=%d" % is_frozen
 
 
+def afu_text(fields: Dict[str, str]) -> str:
+    """``afu0.0 pe=1``: the AFU's name, which its error interrupt bears, then what else there is."""
+    name = re.match(r'"cxl-(afu\d+\.\d+)-err"\Z', fields.pop("name"))
+    if name is None:
+        raise ValueError("another layout of the driver's structs")
+    return " ".join([name.group(1)] + ["%s=%s" % field for field in fields.items()])
+
+
 HCALL_ARGUMENTS = "opcode={1}:x64 unit={3}:x64 op={4}:u64"
 # Not READ_ERR_STATE: every file operation asks for the state, and nobody waits for that.
 HCALL_FILTER = "opcode >= 0x344 && opcode <= 0x368 && (opcode != 0x348 || op != 4)"
 # Event of the probe: event in the replies, kind, symbol, arguments, filter, text. A number in braces is an
-# argument of the function. Names of AFUs lie behind pointers whose offsets no file of the host tells.
+# argument of the function. The offsets are those of the structs in drivers/misc/cxl/cxl.h of Linux 6.1, built
+# without lock debugging: cxl_afu.err_irq_name, cxl_context.afu, .pe and .rcu. A name that does not look like
+# one shows that they are others, and the line is left in the kernel's words.
+AFU_NAME = "name=+0(+40({1})):string"
+CONTEXT_NAME = "name=+0(+40(+0({1}))):string pe=+376({1}):s32"
+RCU_HEAD_NAME = "name=+0(+40(-416({1}))):string pe=-40({1}):s32"
 PROBES = {
+    "capi_phyp": ("capi_hcall_entry", "p", "phypsim_plpar_hcall", HCALL_ARGUMENTS, HCALL_FILTER, hcall_text),
+    "capi_phyp9": (
+        "capi_hcall_entry",
+        "p",
+        "phypsim_plpar_hcall9",
+        HCALL_ARGUMENTS,
+        HCALL_FILTER,
+        hcall_text,
+    ),
     "capi_hcall": ("capi_hcall_entry", "p", "plpar_hcall", HCALL_ARGUMENTS, HCALL_FILTER, hcall_text),
     "capi_hcall9": ("capi_hcall_entry", "p", "plpar_hcall9", HCALL_ARGUMENTS, HCALL_FILTER, hcall_text),
-    "capi_detach_all": ("cxl_context_detach_all", "p", "cxl_context_detach_all", "pointer={1}:x64", "", None),
-    "capi_garbage_add": ("garbage_add", "p", "garbage_add", "pointer={1}:x64", "", None),
-    "capi_release_irqs": ("afu_release_irqs", "p", "afu_release_irqs", "pointer={1}:x64", "", None),
-    "capi_reclaim": ("reclaim_ctx", "p", "reclaim_ctx", "pointer={1}:x64", "", None),
+    "capi_detach_all": ("cxl_context_detach_all", "p", "cxl_context_detach_all", AFU_NAME, "", afu_text),
+    "capi_garbage_add": ("garbage_add", "p", "garbage_add", CONTEXT_NAME, "", afu_text),
+    "capi_release_irqs": ("afu_release_irqs", "p", "afu_release_irqs", CONTEXT_NAME, "", afu_text),
+    "capi_reclaim": ("reclaim_ctx", "p", "reclaim_ctx", RCU_HEAD_NAME, "", afu_text),
     "capi_eeh_state": (
         "pnv_eeh_get_state",
         "r",
@@ -732,9 +763,9 @@ PROBES = {
         "pci_error_handlers",
         "p",
         "pci_error_handlers",
-        "event={2}:u32 state={3}:u32",
+        AFU_NAME + " event={2}:u32 state={3}:u32",
         "",
-        None,
+        afu_text,
     ),
 }  # type: Dict[str, Tuple[str, str, str, str, str, Optional[Callable[[Dict[str, str]], str]]]]
 
@@ -1482,6 +1513,7 @@ class Paths:
 
     def __init__(self) -> None:
         self.root = os.environ.get("CAPI_AGENT_ROOT", "")
+        self.phyp = self.root + PHYP_CONSOLE
         self.kmsg = os.environ.get("CAPI_AGENT_KMSG", "/dev/kmsg")
         self.tracefs = os.environ.get("CAPI_AGENT_TRACEFS", "") or self._tracefs()
         self.instance = os.environ.get("CAPI_AGENT_INSTANCE", "capi-%d" % os.getpid())
@@ -1605,6 +1637,8 @@ def main() -> None:
         features.append("tracepoints")
     if tracer.probes:
         features.append("kprobes")
+    if os.path.exists(paths.phyp):
+        features += ["phyp-console", "hold-points", "facility-removal"]
     if os.access(paths.root + "/sys/kernel/debug/powerpc", os.R_OK | os.X_OK):
         features.append("debugfs")
     start_undertaker(tracer)

@@ -11,6 +11,8 @@ HEIR = "heir:"
 """Prefix of the setting that keeps, for a forked child, which mapped fds it was born with."""
 GONE = "gone:"
 """Prefix of the setting that is not empty while a card has no driver."""
+TAKEN = "taken:"
+"""Prefix of the setting that is not empty while a card is taken away from the partition."""
 MODE = "mode:"
 """Prefix of the setting that keeps the mode last written to an AFU."""
 PERST = "perst:"
@@ -28,6 +30,11 @@ def context(sketch: Sketch, fd: str) -> ContextSketch | None:
         if candidate.fd == fd:
             return candidate
     return None
+
+
+def has_driver(sketch: Sketch, card: str) -> bool:
+    """Whether `card` is there, with its driver."""
+    return not sketch.setting(GONE + card) and not sketch.setting(TAKEN + card)
 
 
 def map_of(fd: str) -> str:

@@ -21,7 +21,7 @@ _WED = 0x9B0B << 48
 def begin(afu: Afu, kind: str, fd: str) -> tuple[Request, ...]:
     """Open and attach, again and again for a minute; map, load, raise an interrupt and read it.
 
-    A master or a dedicated context also reads the log of stores, which outlives resets.
+    One kind of them also reads the log of stores, which outlives resets.
     """
     # The last bytes of the node's name make the WED unlike any other's, and readable in a dump.
     wed = _WED | int.from_bytes(f"{afu.name}{kind}".encode()[-6:], "big")
@@ -29,7 +29,7 @@ def begin(afu: Afu, kind: str, fd: str) -> tuple[Request, ...]:
         Request(Verb.OPEN, {"fd": fd, "path": afu.node(kind), **_RETRY}),
         start_work(fd, {"flags": START_WORK_ERR_FF, "wed": wed}, **_RETRY),
         Request(Verb.MMAP, {"fd": fd, "map": map_of(fd), "length": LENGTH_BYTES}),
-        *(_use(afu, kind, fd) if afu.has_test_registers else ()),
+        *(_use(afu, kind, fd) if kind in afu.kinds_with_registers else ()),
     )
 
 
@@ -39,15 +39,15 @@ def _use(afu: Afu, kind: str, fd: str) -> tuple[Request, ...]:
         store_command(mapping, Command.RAISE_INTERRUPT, 1),
         Request(Verb.READ, {"fd": fd, "timeout_ms": _READ_TIMEOUT_MS}),
     )
-    log = _load(mapping, Register.STORE_LOG, STORE_LOG_SLOTS)  # each load gives the next slot
+    log = _load(mapping, Register.STORE_LOG, STORE_LOG_SLOTS)
     return (
         _load(mapping, Register.WED),
         *(interrupt if afu.irqs_min else ()),
-        *((log,) if kind != "s" else ()),
+        *((log,) if kind == afu.kinds_with_registers[0] else ()),
         _load(mapping, Register.SCRATCH),
     )
 
 
 def _load(mapping: str, register: Register, count: int = 1) -> Request:
-    many = {"count": count} if count > 1 else {}
+    many = {"count": count, "stride": 8} if count > 1 else {}
     return Request(Verb.LOAD, {"map": mapping, "offset": int(register), "width": 8, **many})

@@ -16,7 +16,6 @@ CORRECTED_MAX = 3
 """How many errors of one AFU PHYP corrects before it takes the AFU for failing."""
 
 EEH_DEBUGFS = "/sys/kernel/debug/powerpc"
-CXL_PCI_DRIVER = "/sys/bus/pci/drivers/cxl-pci"
 
 
 def one_of(*values: Any) -> dict[str, Any]:
@@ -27,6 +26,12 @@ def one_of(*values: Any) -> dict[str, Any]:
 def between(low: int, high: int) -> dict[str, Any]:
     """The metadata of a whole-number field from `low` to `high`, both included."""
     return {"allowed": range(low, high + 1)}
+
+
+def driver_path(card: Card, attribute: str) -> str:
+    """Path of a sysfs attribute of the driver that is bound to `card`."""
+    driver = "pci/drivers/cxl-pci" if card.bdf else "platform/drivers/cxl_of"
+    return f"/sys/bus/{driver}/{attribute}"
 
 
 def cxl_path(subject: str, attribute: str) -> str:

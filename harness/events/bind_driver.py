@@ -7,19 +7,18 @@ from dataclasses import dataclass
 from typing import ClassVar, Self
 
 from harness.events._beliefs import GONE
-from harness.events._requests import CXL_PCI_DRIVER, write_file
+from harness.events._requests import driver_path, write_file
 from harness.events._targets import card_afus
 from harness.vocab.event import NEMESIS, Chooser, Event, Role, Target
 from harness.vocab.request import Request
 from harness.vocab.sketch import Sketch
-from harness.vocab.topology import Platform, Topology
+from harness.vocab.topology import Topology
 
 
 @dataclass(frozen=True)
 class BindDriver(Event):
     """Bind the cxl driver to `card`."""
 
-    platforms: ClassVar[frozenset[Platform]] = frozenset({Platform.POWERNV})
     role: ClassVar[Role] = Role.CONTROL
     weight: ClassVar[int] = 20
 
@@ -41,7 +40,8 @@ class BindDriver(Event):
 
     def lower(self, topology: Topology) -> tuple[Request, ...]:
         """One write."""
-        return write_file(f"{CXL_PCI_DRIVER}/bind", topology.card(self.card).bdf)
+        card = topology.card(self.card)
+        return write_file(driver_path(card, "bind"), card.bdf or card.device)
 
     def advance(self, actor: str, sketch: Sketch) -> Sketch:
         """The card has its driver."""

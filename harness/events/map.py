@@ -32,7 +32,7 @@ class Map(Event):
             for c in sketch.contexts
             if c.belief is ContextBelief.STARTED
             and not c.is_mapped
-            and topology.afu(c.afu).has_test_registers
+            and c.kind in topology.afu(c.afu).kinds_with_registers
         ]
 
     @classmethod

@@ -6,20 +6,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Self
 
-from harness.events._beliefs import GONE
-from harness.events._requests import CXL_PCI_DRIVER, write_file
+from harness.events._beliefs import GONE, has_driver
+from harness.events._requests import driver_path, write_file
 from harness.events._targets import card_afus, cards_of
 from harness.vocab.event import Chooser, Event, Role, Target
 from harness.vocab.request import Request
 from harness.vocab.sketch import Sketch
-from harness.vocab.topology import Platform, Topology
+from harness.vocab.topology import Topology
 
 
 @dataclass(frozen=True)
 class UnbindDriver(Event):
     """Unbind the cxl driver from `card`."""
 
-    platforms: ClassVar[frozenset[Platform]] = frozenset({Platform.POWERNV})
     role: ClassVar[Role] = Role.CONTROL
     weight: ClassVar[int] = 2
 
@@ -27,8 +26,12 @@ class UnbindDriver(Event):
 
     @classmethod
     def enabled(cls, sketch: Sketch, topology: Topology) -> Sequence[Target]:
-        """Cards that have their driver."""
-        return [target for target in cards_of(topology) if not sketch.setting(GONE + target[1])]
+        """Cards that have their driver, where it is known by which name."""
+        return [
+            (nemesis, name)
+            for nemesis, name in cards_of(topology)
+            if has_driver(sketch, name) and (topology.card(name).bdf or topology.card(name).device)
+        ]
 
     @classmethod
     def draw(cls, target: Target, sketch: Sketch, topology: Topology, choose: Chooser) -> Self:
@@ -37,7 +40,8 @@ class UnbindDriver(Event):
 
     def lower(self, topology: Topology) -> tuple[Request, ...]:
         """One write."""
-        return write_file(f"{CXL_PCI_DRIVER}/unbind", topology.card(self.card).bdf)
+        card = topology.card(self.card)
+        return write_file(driver_path(card, "unbind"), card.bdf or card.device)
 
     def advance(self, actor: str, sketch: Sketch) -> Sketch:
         """The card has no driver."""

@@ -22,6 +22,7 @@ from collections.abc import Sequence
 
 from harness.events._beliefs import changed
 from harness.events.await_ import ALL, Await
+from harness.events.detach import Detach
 from harness.events.fork import Fork
 from harness.events.freeze_eeh_pe import FreezeEehPe
 from harness.events.load import Load
@@ -166,6 +167,11 @@ def fill(walk: Walk, idle: int) -> bool:
     if cls is Await and walk.held and not walk.is_error_under_way:
         return False  # what holds the lanes waits for an error that is still to come
     target = walk.choose.pick(targets)
+    if cls is Detach and walk.choose.chance(walk.rules.overlap_percent):
+        mine = [c for c in walk.sketch.contexts if (c.actor, c.fd) == target and c.is_mapped]
+        if mine:
+            races.leave(walk, mine[0])
+            return True
     if cls.fate is not Fate.HARMLESS:
         _reset(walk, cls, target, walk.rules.overlap_percent)
         return True

@@ -14,6 +14,8 @@ adds a few steps that meet an error, or a reset, in one way:
 | `join` | an attach at the very moment of the reset |
 | `meet` | work on contexts at the very moment of the error or reset |
 | `catch` | the error or the reset itself, at the moment of an hcall that somebody's work makes |
+| `refuse` | PHYP, which does not perform the reset |
+| `unbind` | the removal of the driver in the middle of it |
 | `kill` | the death of an owner at the moment of the purge |
 | `use` | contexts that are used as if nothing had happened |
 | `look_back` | a store that must not arrive, and a load that would show it |
@@ -36,10 +38,12 @@ from harness.events.map import Map
 from harness.events.poll_events import PollEvents
 from harness.events.query_context import QueryContext
 from harness.events.raise_afu_interrupt import RaiseAfuInterrupt
+from harness.events.read_attributes import ReadAttributes
 from harness.events.read_event import FOR_EVER, ReadEvent
 from harness.events.store import Store
 from harness.events.touch_memory import TouchMemory
 from harness.events.touch_unmapped_memory import TouchUnmappedMemory
+from harness.events.unbind_driver import UnbindDriver
 from harness.events.unmap import Unmap
 from harness.gen.walk import Walk
 from harness.vocab.case import NOW, When
@@ -53,6 +57,10 @@ MOMENTS = (When(after_ms=1), When(after_ms=2), When(after_ms=5))
 _READ_MS = 1_000
 _GATHER_PERCENT = 70
 _GATHER_MS = 5_000
+_LINGER_PERCENT = 40
+_LINGER_COUNTS = (1, 2, 20)
+_LINGER_LOADS = (10, 20, 30, 50)
+_RESETTING = ("H_CONTROL_CA_FACILITY", "H_CONTROL_CA_FUNCTION")
 _ATTACH = "H_ATTACH_CA_PROCESS"
 _LONG_BUSY_1_S = 9903
 _LONG_BUSY_100_MS = 9902
@@ -82,7 +90,7 @@ _AT_A_PURGE: _Acts = {
 }
 _AT_A_MOMENT: _Acts = {
     TouchMemory: 5,
-    RaiseAfuInterrupt: 3,
+    RaiseAfuInterrupt: 5,
     Detach: 3,
     TouchUnmappedMemory: 1,
     KillActor: 1,
@@ -187,11 +195,25 @@ def join(walk: Walk, afus: frozenset[str]) -> When | None:
     return moment
 
 
+def refuse(walk: Walk, afus: frozenset[str]) -> When | None:
+    """PHYP is busy with the reset, or refuses it."""
+    hcalls = [target for target in AnswerHcall.enabled(walk.sketch, walk.topology) if target[1] in _RESETTING]
+    if AnswerHcall not in walk.deck.free.events:
+        return meet(walk, afus)
+    walk.perform(AnswerHcall, walk.choose.pick(hcalls), NOW)
+    return NOW
+
+
 def meet(walk: Walk, afus: frozenset[str]) -> When | None:
     """Owners of contexts act at one moment, which is also to be that of the error or the reset."""
     moment = walk.choose.pick(MOMENTS)
     for _ in range(walk.choose.integer(1, 2)):
         _act(walk, _AT_A_MOMENT, (moment,), _free(walk, afus))
+    if ReadAttributes in walk.deck.free.events and walk.choose.chance(_LINGER_PERCENT):
+        # What was begun then goes on for some microseconds before the nemesis acts.
+        subject = walk.choose.pick(sorted(afus))
+        walk.add(NEMESIS, ReadAttributes(subject, walk.choose.pick(_LINGER_COUNTS)), moment)
+        return NOW
     return moment
 
 
@@ -208,6 +230,23 @@ def _cause(walk: Walk, afus: frozenset[str], moment: When) -> None:
         _act(walk, {cls: 1}, (NOW,), _free(walk, afus))
     elif newcomers := [target for target in walk.newcomers() if target[1] in afus]:
         walk.add_context(walk.choose.pick(newcomers))
+
+
+def leave(walk: Walk, context: ContextSketch) -> None:
+    """An owner gives its AFU work, and closes the context some microseconds later."""
+    mine = (context.actor, context.fd)
+    if {TouchMemory, Load, Detach} <= set(walk.deck.free.events):
+        walk.perform(TouchMemory, mine, NOW)
+        walk.add(context.actor, Load(context.map_name, "WED", 8, walk.choose.pick(_LINGER_LOADS)))
+        walk.perform(Detach, mine, NOW)
+
+
+def unbind(walk: Walk, afus: frozenset[str], _moment: When | None) -> None:
+    """The nemesis takes the driver away at a moment of the recovery."""
+    cards = [card.name for card in walk.topology.cards for afu in card.afus if afu.name in afus]
+    targets = [t for t in UnbindDriver.enabled(walk.sketch, walk.topology) if t[1] in cards]
+    if targets and UnbindDriver in walk.deck.free.events and walk.deck.nested:
+        walk.perform(UnbindDriver, targets[0], walk.pick_when(UnbindDriver, walk.deck.nested))
 
 
 def kill(walk: Walk, afus: frozenset[str], _moment: When | None) -> None:
@@ -247,13 +286,15 @@ _BEFORE_AN_ERROR: dict[Callable[[Walk, frozenset[str]], When | None], int] = {
 _BEFORE_A_RESET: dict[Callable[[Walk, frozenset[str]], When | None], int] = {
     join: 4,
     hold_an_attach: 2,
-    meet: 4,
+    meet: 6,
     catch: 4,
+    refuse: 2,
 }
 _AFTER_AN_ERROR: dict[Callable[[Walk, frozenset[str], When | None], None], int] = {
     use: 4,
     look_back: 2,
     kill: 2,
+    unbind: 1,
 }
 
 

@@ -2,25 +2,39 @@
 
 The console shows what the kernel says when nothing else works any more. Its lines are evidence of last
 resort: other people's output is mixed into them, so an answer is found between random markers.
+
+A Console starts the command that shows it, and reads only what is asked for. A ConsoleWatch reads a stream
+that is there already, such as a virtual machine's, and never stops: a machine whose console is full stands
+still.
 """
 
 from __future__ import annotations
 
+import os
 import re
 import secrets
+import socket
+import stat
 import time
 from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from pathlib import Path
+from threading import Condition, Thread
 from types import TracebackType
-from typing import Self
+from typing import NamedTuple, Self
 
 import pexpect
+from pexpect.fdpexpect import fdspawn
 
 from harness.hosts.lines import LINE_LIMIT_BYTES
 from harness.vocab.errors import InfraError
 
 _CHUNK_BYTES = 64 << 10
+_KEPT_BYTES = 1 << 20
+_FLOOD_BYTES = 8 << 20
+_LINE_COST_BYTES = 128  # of memory, beside its text: short lines fill memory, too
+_LOOK_UP_S = 0.1  # how long a watch reads before it looks whether it is closed
 # Control sequences of terminals: CSI … letter, OSC … BEL or ST, and two-byte escapes.
 _ANSI = re.compile(rb"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\-_])")
 _INVISIBLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
@@ -131,3 +145,175 @@ class Console:
             whole.append(self._rest)
             self._rest = b""
         self._lines += [clean(line) for line in whole]
+
+
+class ConsoleLine(NamedTuple):
+    """A clean line, and when its end came by this machine's monotonic clock."""
+
+    received_ns: int
+    text: str
+
+
+class ConsoleWatch:
+    """Reads a console in a thread of its own from now to `close()`, with a bound on what it keeps.
+
+    Of a long story the first and the last lines are kept, `keep_bytes` together: the first trouble explains
+    the others, and the last line says how far the machine came. After `limit_bytes` it is a flood: it is
+    drained still, but nothing more is kept. `begin()` starts afresh.
+    """
+
+    def __init__(
+        self, descriptor: int, name: str, *, keep_bytes: int = _KEPT_BYTES, limit_bytes: int = _FLOOD_BYTES
+    ) -> None:
+        self.name = name
+        self._half_bytes = keep_bytes // 2
+        self._limit_bytes = limit_bytes
+        self._stream: fdspawn[bytes] = fdspawn(descriptor, use_poll=True)
+        self._changed = Condition()
+        self._is_closing = False
+        self._is_over = False
+        self._forget()
+        self._thread = Thread(target=self._read_on, name=f"console of {name}", daemon=True)
+        self._thread.start()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the other side has closed the console."""
+        return self._is_over
+
+    @property
+    def is_flooded(self) -> bool:
+        """Whether more came since `begin()` than is reasonable; nothing is kept of the rest."""
+        return self._bytes > self._limit_bytes
+
+    @property
+    def bytes_read(self) -> int:
+        """How much came since `begin()`."""
+        return self._bytes
+
+    @property
+    def last_received_ns(self) -> int:
+        """When something came last, 0 when nothing did since `begin()`."""
+        return self._last_ns
+
+    def begin(self) -> None:
+        """Forget what came; a half line is not the beginning of what comes next."""
+        with self._changed:
+            self._forget()
+
+    def lines(self) -> list[ConsoleLine]:
+        """What is kept since `begin()`, a half line at the end too; one line stands for those left out."""
+        with self._changed:
+            last = [ConsoleLine(self._last_ns, clean(self._rest))] if self._rest else []
+            gap = []
+            if self._left_out:
+                gap = [ConsoleLine(self._tail[0].received_ns, f"... {self._left_out} lines left out ...")]
+            return [*self._head, *gap, *self._tail, *last]
+
+    def wait_for(self, *texts: str, timeout_s: float) -> ConsoleLine:
+        """The first line since `begin()` that contains any of `texts`, when it comes. Raises InfraError."""
+        deadline = time.monotonic() + timeout_s
+        seen = 0
+        with self._changed:
+            while True:
+                lines = self.lines()
+                new = self._count - seen + 1  # and the half line
+                seen = self._count
+                for line in lines[-new:]:
+                    if any(text in line.text for text in texts):
+                        return line
+                left_s = deadline - time.monotonic()
+                if self._is_over or left_s <= 0:
+                    break
+                self._changed.wait(left_s)
+        why = "the console has ended" if self._is_over else f"it did not come within {timeout_s:g} s"
+        said = f"the last line was {lines[-1].text!r}" if lines else "nothing was said"
+        raise InfraError(f"{self.name}: waiting for {' or '.join(map(repr, texts))}: {why}; {said}")
+
+    def close(self) -> None:
+        """End the thread and close the stream. Never raises."""
+        self._is_closing = True
+        self._thread.join()
+
+    def _forget(self) -> None:
+        self._head: list[ConsoleLine] = []
+        self._tail: deque[ConsoleLine] = deque()
+        self._head_bytes = self._tail_bytes = 0
+        self._rest = b""
+        self._bytes = self._count = self._last_ns = self._left_out = 0
+
+    def _read_on(self) -> None:
+        """The thread: take in what comes, until the end of the stream or of the watch."""
+        with suppress(pexpect.EOF, OSError):  # a connection that is reset is an end too
+            while not self._is_closing:
+                with suppress(pexpect.TIMEOUT):
+                    self._take(self._stream.read_nonblocking(_CHUNK_BYTES, _LOOK_UP_S))
+        with suppress(OSError):
+            self._stream.close()
+        with self._changed:
+            self._is_over = True
+            self._changed.notify_all()
+
+    def _take(self, chunk: bytes) -> None:
+        now_ns = time.monotonic_ns()
+        with self._changed:
+            self._bytes += len(chunk)
+            self._last_ns = now_ns
+            if not self.is_flooded:
+                *whole, self._rest = (self._rest + chunk).split(b"\n")
+                if len(self._rest) > LINE_LIMIT_BYTES:  # no newline for so long: cut it here
+                    whole.append(self._rest)
+                    self._rest = b""
+                for line in whole:
+                    self._keep(ConsoleLine(now_ns, clean(line)))
+            self._changed.notify_all()
+
+    def _keep(self, line: ConsoleLine) -> None:
+        size = len(line.text) + _LINE_COST_BYTES
+        self._count += 1
+        if not self._tail and self._head_bytes + size <= self._half_bytes:
+            self._head.append(line)
+            self._head_bytes += size
+            return
+        self._tail.append(line)
+        self._tail_bytes += size
+        while self._tail_bytes > self._half_bytes and len(self._tail) > 1:
+            self._tail_bytes -= len(self._tail.popleft().text) + _LINE_COST_BYTES
+            self._left_out += 1
+
+
+def connect(path: str | Path, timeout_s: float = 10.0) -> int:
+    """A descriptor of the console at `path`: a Unix socket, a terminal or a FIFO. Raises InfraError.
+
+    What is not there yet is waited for, because the machine makes it when it starts.
+    """
+    deadline = time.monotonic() + timeout_s
+    while True:
+        try:
+            return _open(Path(path))
+        except (FileNotFoundError, ConnectionRefusedError) as error:
+            if time.monotonic() > deadline:
+                raise InfraError(f"no console at {path} within {timeout_s:g} s: {error}") from error
+            time.sleep(0.02)
+        except OSError as error:
+            raise InfraError(f"the console at {path} cannot be opened: {error}") from error
+
+
+def _open(path: Path) -> int:
+    if stat.S_ISSOCK(path.stat().st_mode):
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+            connection.connect(str(path))
+            return connection.detach()
+    # For writing too: a FIFO that nobody writes to yet would otherwise block, or be at its end.
+    return os.open(path, os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC)

@@ -39,6 +39,7 @@ class AfuFacts(_Table):
     contexts_max: Annotated[int, Field(ge=1)] = 1
     unit: Annotated[int, Field(ge=0)] = 0
     test_registers: bool = False
+    master_registers: bool = True
 
 
 class Console(_Table):

@@ -22,6 +22,7 @@ import threading
 import time
 import traceback
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
@@ -59,13 +60,15 @@ class Simulated(Protocol):
 
 
 def main(argv: Sequence[str] | None = None, make: Callable[[Platform, str], Simulated] | None = None) -> int:
-    """Serve until standard input ends. `make` makes the simulated host of a platform and a mutant's name."""
+    """Serve until standard input ends. `make` makes another host of a platform and a mutant's name."""
     parser = argparse.ArgumentParser(prog="harness.hosts.simserver", description=__doc__.splitlines()[0])
     parser.add_argument("--platform", required=True, choices=[platform.value for platform in Platform])
     parser.add_argument("--mutant", default="")
+    parser.add_argument("--driver", default="")
     parser.add_argument("--port", type=int, default=0)
     options = parser.parse_args(argv)
-    simulated = (make or _simulated)(Platform(options.platform), options.mutant)
+    make = make or partial(_simulated, driver=options.driver)
+    simulated = make(Platform(options.platform), options.mutant)
     directory = Path(tempfile.mkdtemp(prefix=DIRECTORY_PREFIX))  # mode 0700
     try:
         asyncio.run(_serve(simulated, directory, options.port))
@@ -77,10 +80,10 @@ def main(argv: Sequence[str] | None = None, make: Callable[[Platform, str], Simu
     return 0
 
 
-def _simulated(platform: Platform, mutant: str) -> Simulated:
+def _simulated(platform: Platform, mutant: str, driver: str) -> Simulated:
     from harness.sim.host import SimulatedHost  # noqa: PLC0415 - a test serves another one without it
 
-    return SimulatedHost(platform, mutant)
+    return SimulatedHost(platform, mutant, driver)
 
 
 async def _serve(simulated: Simulated, directory: Path, port: int) -> None:

@@ -1,6 +1,7 @@
 """``sim://powernv`` and ``sim://powervm``: a simulated host, in a process of its own, reached over real SSH.
 
-The client is the same as for a lab host, and verifies the host's key. ``?mutant=NAME`` plants a defect.
+The client is the same as for a lab host, and verifies the host's key. ``?mutant=NAME`` plants a defect,
+``?driver=NAME`` has another driver than the reference.
 """
 
 from __future__ import annotations
@@ -61,7 +62,12 @@ class SimulatedServer:
 
     @classmethod
     def start(
-        cls, platform: str, mutant: str = "", port: int = 0, program: Sequence[str] | None = None
+        cls,
+        platform: str,
+        mutant: str = "",
+        port: int = 0,
+        program: Sequence[str] | None = None,
+        driver: str = "",
     ) -> Self:
         """Start a server and wait until it listens. `port` 0 lets the system choose.
 
@@ -71,6 +77,8 @@ class SimulatedServer:
         command = [*program, "--platform", platform, "--port", str(port)]
         if mutant:
             command += ["--mutant", mutant]
+        if driver:
+            command += ["--driver", driver]
         process = subprocess.Popen(
             command,
             stdin=subprocess.PIPE,
@@ -155,9 +163,16 @@ class SimulatedSshHost:
         self._agent = agent
 
     @classmethod
-    def open(cls, url: str, platform: str, mutant: str = "", program: Sequence[str] | None = None) -> Self:
+    def open(
+        cls,
+        url: str,
+        platform: str,
+        mutant: str = "",
+        program: Sequence[str] | None = None,
+        driver: str = "",
+    ) -> Self:
         """Start a server and connect to it. Raises InfraError."""
-        server = SimulatedServer.start(platform, mutant, program=program)
+        server = SimulatedServer.start(platform, mutant, program=program, driver=driver)
         try:
             return cls(url, server, SshAgentHost.open(url, server.door.login, window=WINDOW))
         except BaseException:

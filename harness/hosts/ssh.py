@@ -51,6 +51,10 @@ _FAST_CIPHERS = ("aes128-gcm@openssh.com", "aes256-gcm@openssh.com")  # one pass
 logging.getLogger("paramiko").addHandler(logging.NullHandler())
 
 
+class SilenceError(InfraError):
+    """Nothing came in time. The connection may be as good as ever."""
+
+
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """What a plain command left: its exit status (-1 if none was reported) and both of its outputs."""
@@ -203,14 +207,14 @@ class SshAgentHost:
     def replies(self, timeout_s: float) -> Sequence[bytes]:
         """Return the whole lines that have come, at least one, without their newlines.
 
-        Raises InfraError when the connection is lost or nothing has come within `timeout_s`, ProtocolError
-        for a line or a flow over its limit.
+        Raises InfraError when the connection is lost, or SilenceError (which is one) when nothing has come
+        within `timeout_s`; ProtocolError for a line or a flow over its limit.
         """
         deadline = time.monotonic() + timeout_s
         while not self._buffer.lines:
             left_s = deadline - time.monotonic()
             if left_s <= 0:
-                raise InfraError(self._explained(f"no line came within {timeout_s:g} s"))
+                raise SilenceError(self._explained(f"no line came within {timeout_s:g} s"))
             self._receive(min(left_s, _SLICE_S))
         return self._buffer.take()
 

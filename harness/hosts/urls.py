@@ -1,6 +1,8 @@
 """From a URL to a Host: one table of schemes, and every mistake in a URL said before anything is opened.
 
 sim://powernv    sim://powervm    sim://powervm?mutant=NAME      simulated, over SSH on this machine
+sim://powervm?driver=linux-6.1                                   with Linux' driver instead of the reference's
+qemu://powervm    qemu://powervm?door=ssh&clock=real             a real Linux in QEMU
 ssh://NAME                                                       a lab host of the inventory
 """
 
@@ -16,6 +18,13 @@ from harness.hosts.simulated import SimulatedSshHost
 from harness.vocab.errors import Problem, UsageError
 from harness.vocab.oracle import Mutant
 from harness.vocab.topology import Platform
+
+_SIM_KEYS = ("mutant", "driver")
+SIM_DRIVERS: Mapping[str, frozenset[Platform]] = {"linux-6.1": frozenset({Platform.POWERVM})}
+"""Drivers that the simulator imitates beside its own, and where."""
+
+QEMU_KEYS: Mapping[str, tuple[str, ...]] = {"door": ("serial", "ssh"), "clock": ("virtual", "real")}
+"""How the agent of a guest is reached, and whose time its clock shows; what comes first is meant without."""
 
 Mutants = Callable[[], Mapping[str, Mutant]]
 """Where the mutants that exist are asked for, when a URL names one."""
@@ -41,6 +50,11 @@ class Parts(NamedTuple):
     def mutant(self) -> str:
         """The mutant that the query names, or an empty string."""
         return dict(self.query).get("mutant", "")
+
+    @property
+    def driver(self) -> str:
+        """The driver that the query names, or an empty string: the reference driver."""
+        return dict(self.query).get("driver", "")
 
 
 def check(urls: Iterable[str], mutants: Mutants) -> None:
@@ -81,8 +95,8 @@ def _sim_problems(parts: Parts, mutants: Mutants) -> Iterator[Problem]:
     if parts.name not in platforms:
         yield _unknown("platform", parts.name, platforms, parts.url)
     for key, _ in parts.query:
-        if key != "mutant":
-            yield Problem(f"unknown query key {key!r}", parts.url, "mutant")
+        if key not in _SIM_KEYS:
+            yield Problem(f"unknown query key {key!r}", parts.url, ", ".join(_SIM_KEYS))
     names = [value for key, value in parts.query if key == "mutant"]
     if len(names) > 1:
         yield Problem("more than one mutant", parts.url, "one at a time")
@@ -93,6 +107,24 @@ def _sim_problems(parts: Parts, mutants: Mutants) -> Iterator[Problem]:
         elif parts.name in platforms and platforms[parts.name] not in known[name].platforms:
             allowed = ", ".join(sorted(f"sim://{platform.value}" for platform in known[name].platforms))
             yield Problem(f"{name} does not exist on {parts.name}", parts.url, allowed)
+    yield from _driver_problems(parts, platforms)
+
+
+def _driver_problems(parts: Parts, platforms: Mapping[str, Platform]) -> Iterator[Problem]:
+    names = [value for key, value in parts.query if key == "driver"]
+    if len(names) > 1:
+        yield Problem("more than one driver", parts.url, "one at a time")
+    for name in names:
+        if name not in SIM_DRIVERS:
+            yield _unknown("driver", name, SIM_DRIVERS, parts.url)
+        elif parts.name in platforms and platforms[parts.name] not in SIM_DRIVERS[name]:
+            allowed = ", ".join(f"sim://{platform.value}?driver={name}" for platform in SIM_DRIVERS[name])
+            yield Problem(f"driver {name} is not imitated on {parts.name} yet", parts.url, allowed)
+    if names and parts.mutant:
+        words = "leave one of the two out"
+        yield Problem(
+            "a mutant is a defect of the reference driver's host", parts.url, "mutant or driver", words
+        )
 
 
 def _unknown(what: str, name: str, known: Iterable[str], where: str) -> Problem:
@@ -103,7 +135,26 @@ def _unknown(what: str, name: str, known: Iterable[str], where: str) -> Problem:
 
 
 def _open_sim(parts: Parts) -> Host:
-    return SimulatedSshHost.open(parts.url, parts.name, parts.mutant)
+    return SimulatedSshHost.open(parts.url, parts.name, parts.mutant, driver=parts.driver)
+
+
+def _qemu_problems(parts: Parts, _mutants: Mutants) -> Iterator[Problem]:
+    if parts.name != Platform.POWERVM.value:
+        yield _unknown("guest", parts.name, [Platform.POWERVM.value], parts.url)
+    for key, value in parts.query:
+        if key not in QEMU_KEYS:
+            yield Problem(f"unknown query key {key!r}", parts.url, ", ".join(QEMU_KEYS))
+        elif value not in QEMU_KEYS[key]:
+            yield _unknown(key, value, QEMU_KEYS[key], parts.url)
+    for key in QEMU_KEYS:
+        if sum(key == named for named, _ in parts.query) > 1:
+            yield Problem(f"more than one {key}", parts.url, "one at a time")
+
+
+def _open_qemu(parts: Parts) -> Host:
+    from harness.hosts.qemu import QemuHost  # noqa: PLC0415 - who simulates needs no guest
+
+    return QemuHost.open(parts.url, **dict(parts.query))
 
 
 def _lab_problems(parts: Parts, _mutants: Mutants) -> Iterator[Problem]:
@@ -121,6 +172,11 @@ def _open_lab(parts: Parts) -> Host:
 
 
 SCHEMES: Mapping[str, Scheme] = {
-    "sim": Scheme("sim://powernv or sim://powervm, then perhaps ?mutant=NAME", _sim_problems, _open_sim),
+    "sim": Scheme(
+        "sim://powernv or sim://powervm, then perhaps ?mutant=NAME or ?driver=NAME", _sim_problems, _open_sim
+    ),
+    "qemu": Scheme(
+        "qemu://powervm, then perhaps ?door=ssh or ?clock=real, or both with &", _qemu_problems, _open_qemu
+    ),
     "ssh": Scheme("ssh://NAME of the inventory", _lab_problems, _open_lab),
 }

@@ -136,10 +136,12 @@ _LISTS = {
 
 def _tenancies(history: History) -> tuple[list[Tenancy], list[Record]]:
     found: list[Tenancy] = []
+    # A host whose structs are laid out otherwise cannot say whose memory it was.
+    reclaims = [record for record in history.trace("reclaim_ctx") if record.data.get("afu")]
     current: dict[tuple[str, int], Tenancy] = {}
     traces = history.traces
     if "cxl_attach" not in traces:
-        return found, list(traces.get("reclaim_ctx", ()))
+        return found, reclaims
     for record in history.trace("cxl_attach", *_LISTS):
         data = record.data
         key = (data.get("afu", ""), data.get("pe", -1))
@@ -148,7 +150,7 @@ def _tenancies(history: History) -> tuple[list[Tenancy], list[Record]]:
             found.append(tenancy)
         elif key in current:
             getattr(current[key], _LISTS[record.name]).append(record)
-    return found, list(traces.get("reclaim_ctx", ()))
+    return found, reclaims
 
 
 def _link(found: Sequence[Context], tenancies: Sequence[Tenancy]) -> None:

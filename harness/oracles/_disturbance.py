@@ -17,7 +17,9 @@ from harness.vocab.topology import Platform
 
 _NOT_PERFORMED = frozenset({"not-triggered", "actor-gone"})
 _UNSUPPORTED = "EOPNOTSUPP"
-_ANSWER = "phyp_answer"
+_SCRIPTS = frozenset({"phyp_answer", "phyp_hold"})
+_OF_PHYP_ALONE = _SCRIPTS | {"phyp_release"}  # change no device
+_REMOVE, _RETURN = "phyp_remove_facility", "phyp_return_facility"
 _UNBINDS = ("/unbind", "/remove")
 _PASSING_US = 2 * SECOND_US  # a silent reset is over by then
 _NOTICED = (Phase.DETECTED, Phase.RESET, Phase.RECOVERED)
@@ -95,7 +97,7 @@ def has_meddled(history: History, afu: str, since_us: int, until_us: int) -> boo
 
 
 def _can_meddle(history: History, item: Disturbance) -> bool:
-    if item.operation.args.get("what") == _ANSWER:
+    if item.operation.args.get("what") in _OF_PHYP_ALONE:
         return False
     is_passing = item.fate is Fate.HIDDEN and history.topology.platform is Platform.POWERVM
     return item.role is not Role.ERROR or is_passing
@@ -113,9 +115,7 @@ def meddling_us(history: History, afu: str, since_us: int, until_us: int) -> int
 def was_unbound(history: History, afu: str, since_us: int, until_us: int) -> bool:
     """Whether an administrator may have taken the driver away from `afu` within the interval."""
     return any(
-        item.began_us <= until_us
-        and item.ended_us >= since_us
-        and item.operation.args.get("path", "").endswith(_UNBINDS)
+        item.began_us <= until_us and item.ended_us >= since_us and _takes_away(item.operation)
         for item in disturbances(history).get(afu, ())
     )
 
@@ -124,13 +124,23 @@ def is_unbound(history: History, afu: str, at_us: int) -> bool:
     """Whether an administrator may have taken the driver away from `afu` and not given it back by `at_us`."""
     bound = True
     for item in disturbances(history).get(afu, ()):
-        path = item.operation.args.get("path", "")
-        if item.began_us <= at_us and item.operation.verb == "write_file":
-            if path.endswith(_UNBINDS):
-                bound = False
-            elif path.endswith(("/bind", "/rescan")):
-                bound = item.has_acted and item.ended_us <= at_us
+        if item.began_us > at_us:
+            continue
+        if _takes_away(item.operation):
+            bound = False
+        elif _gives_back(item.operation):
+            bound = item.has_acted and item.ended_us <= at_us
     return not bound
+
+
+def _takes_away(operation: Operation) -> bool:
+    args = operation.args
+    return str(args.get("path", "")).endswith(_UNBINDS) or args.get("what") == _REMOVE
+
+
+def _gives_back(operation: Operation) -> bool:
+    args = operation.args
+    return str(args.get("path", "")).endswith(("/bind", "/rescan")) or args.get("what") == _RETURN
 
 
 @once
@@ -141,8 +151,8 @@ def cards(history: History) -> Mapping[str, str]:
 
 @once
 def scripted_hcalls(history: History) -> Sequence[Operation]:
-    """The operations that made PHYP answer an hcall as the case wanted."""
-    return [o for o in history.operations if o.verb == "inject" and o.args.get("what") == _ANSWER]
+    """The operations that made PHYP answer an hcall as the case wanted, or when it wanted."""
+    return [o for o in history.operations if o.verb == "inject" and o.args.get("what") in _SCRIPTS]
 
 
 def has_failed_permanently(history: History, afu: str, at_us: int) -> bool:
@@ -160,7 +170,7 @@ def may_be_struck(history: History, afu: str, at_us: int) -> bool:
 
 def _may_strike(history: History, afu: str, item: Disturbance, at_us: int) -> bool:
     args = item.operation.args.get("with", {})
-    if item.operation.args.get("what") == _ANSWER:
+    if item.operation.args.get("what") in _SCRIPTS:
         answered = sum(
             item.began_us <= record.time_us <= at_us and record.data.get("hcall") == args.get("hcall")
             for record in history.trace("capi_hcall_entry")

@@ -61,6 +61,7 @@ def _bound_us(history: History) -> int:
     for operation in scripted_hcalls(history):
         args = operation.args.get("with", {})
         wait_us = 10 * SECOND_US if args.get("rc", 0) >= _LONG_BUSY_RC else SECOND_US
+        wait_us = max(wait_us, 1000 * int(args.get("for_ms", 0)))
         bound_us += int(args.get("times", 1)) * max(period_us, wait_us)
     return bound_us
 

@@ -1,46 +1,24 @@
 """Oracle: the kernel log tells of no crash, no warning, no lockup and no driver's alarm.
 
-One finding for each kind of line. Some warnings are what the driver must say when the case did something that
-it is not told of; they are excused in such a case only.
+One finding for each signature: a report of the kernel's is named by its kind and the functions at fault, an
+alarm of the driver's by its words. Some warnings are what the driver must say when the case did something
+that it is not told of; they are excused in such a case only, and never when the kernel panicked.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from harness.oracles._memo import ms
 from harness.vocab.history import History, Record
+from harness.vocab.oops import is_trouble, troubles
 from harness.vocab.oracle import Oracle
+from harness.vocab.trouble import Trouble
 from harness.vocab.verdict import Finding
 
 NAME = "kernel_log_is_clean"
 
-_CRASHES = (
-    "Oops",
-    "BUG:",
-    "kernel BUG",
-    "WARNING: CPU:",
-    "Unable to handle kernel",
-    "Kernel panic",
-    "soft lockup",
-    "hard LOCKUP",
-    "blocked for more than",
-    "self-detected stall",
-    "detected stalls on CPUs",
-    "rcu_sched kthread starved",
-    "refcount_t:",
-    "list_add corruption",
-    "list_del corruption",
-    "KASAN:",
-    "KFENCE:",
-    "scheduling while atomic",
-    "sleeping function called from invalid context",
-    "possible recursive locking",
-    "circular locking dependency",
-    "already-free IRQ",
-    "Machine check",
-)
 _ALARMS = (
     "Unable to demultiplex CXL PSL IRQ for PE",
     "Unable to get CXL IRQ Info",
@@ -90,23 +68,53 @@ _SLUG_LENGTH = 60
 
 
 def judge(history: History) -> Iterator[Finding]:
-    """Search the whole log at once, and look at single lines only when there is something."""
+    """Search the whole log at once, and read it only when there is something."""
     log = history.log
     if not log:
         return
-    whole = "\n".join([record.data["text"] for record in log])
-    present = [text for text in (*_CRASHES, *_ALARMS) if text in whole]
-    if not present:
+    texts = [record.data["text"] for record in log]
+    whole = "\n".join(texts)
+    alarms = [text for text in _ALARMS if text in whole]
+    reports = troubles(texts) if is_trouble(whole) else []
+    if not alarms and not reports:
         return
     events = {intent.event for intent in history.intents}
     seen: set[str] = set()
-    for record in log:
+    for finding in (*_reported(history, reports, events), *_alarming(history, reports, alarms, events)):
+        if finding.kind not in seen:
+            seen.add(finding.kind)
+            yield finding
+
+
+def _reported(history: History, reports: Sequence[Trouble], events: set[str]) -> Iterator[Finding]:
+    for trouble in reports:
+        if trouble.is_fatal or not _is_excused(history, f"{trouble.title} {trouble.function}", events):
+            records = [history.log[index] for index in trouble.lines]
+            message = f"the kernel said at {ms(records[0].time_us)}: {_story(trouble)}"
+            yield Finding(NAME, trouble.signature, message, tuple(record.seq for record in records))
+
+
+def _story(trouble: Trouble) -> str:
+    """A report in one line."""
+    told = [trouble.title.strip()]
+    if trouble.function:
+        told.append(f"in {trouble.function} [{trouble.module or 'kernel'}]")
+    if trouble.callers:
+        told.append(f"called by {', '.join(trouble.callers[:3])}")
+    if trouble.process:
+        told.append(f"process {trouble.process}")
+    return "; ".join(told) + ("; then it panicked" if trouble.is_fatal else "")
+
+
+def _alarming(
+    history: History, reports: Sequence[Trouble], alarms: Sequence[str], events: set[str]
+) -> Iterator[Finding]:
+    headings = {index for trouble in reports for index in trouble.lines}
+    for index, record in enumerate(history.log):
         line = record.data["text"]
-        if any(text in line for text in present) and not _is_excused(history, line, events):
-            kind = _slug(line)
-            if kind not in seen:
-                seen.add(kind)
-                yield _finding(kind, record)
+        is_alarm = index not in headings and any(text in line for text in alarms)
+        if is_alarm and not _is_excused(history, line, events):
+            yield _alarm(record)
 
 
 def _is_excused(history: History, line: str, events: set[str]) -> bool:
@@ -121,9 +129,9 @@ def _slug(line: str) -> str:
     return words[:_SLUG_LENGTH].rstrip("-")
 
 
-def _finding(kind: str, record: Record) -> Finding:
-    message = f"the kernel said at {ms(record.time_us)}: {record.data['text']}"
-    return Finding(NAME, kind, message, (record.seq,))
+def _alarm(record: Record) -> Finding:
+    line = record.data["text"]
+    return Finding(NAME, _slug(line), f"the kernel said at {ms(record.time_us)}: {line}", (record.seq,))
 
 
 ORACLE = Oracle(NAME, "The kernel log tells of no crash, warning or lockup", judge)

@@ -71,7 +71,7 @@ def _exit_code(troubles: set[_Trouble]) -> ExitCode:
 
 
 def _bugs(campaign: Campaign, issues: KnownIssues, today: date) -> Iterator[_Blocker]:
-    new = [bug for bug in campaign.bugs if issues.match(bug.signature) is None]
+    new = [bug for bug in campaign.bugs if issues.match(bug.signature, bug.hosts) is None]
     if new:
         listed = _named([f"{bug.signature} ({_count(bug.count, 'run')})" for bug in new])
         yield _Blocker(_Trouble.BUG, f"{_count(len(new), 'bug')} not known before: {listed}.")
@@ -172,7 +172,7 @@ def _proof(campaign: Campaign) -> Iterator[str]:
 
 def _excuses(campaign: Campaign, issues: KnownIssues, today: date) -> Iterator[str]:
     for bug in campaign.bugs:
-        issue = issues.match(bug.signature)
+        issue = issues.match(bug.signature, bug.hosts)
         if issue and issue.expires >= today:
             yield (
                 f"{bug.signature} failed {_count(bug.count, 'run')} and is excused until {issue.expires}: "
@@ -186,7 +186,7 @@ def name_known_issues(bugs: tuple[Bug, ...], issues: KnownIssues, today: date) -
 
 
 def _reason(bug: Bug, issues: KnownIssues, today: date) -> str:
-    issue = issues.match(bug.signature)
+    issue = issues.match(bug.signature, bug.hosts)
     return issue.reason if issue and issue.expires >= today else ""
 
 

@@ -1,15 +1,15 @@
 """The list of known issues: signatures that are excused for a reason, by an owner, up to a day.
 
-Rules: an issue excuses one signature exactly, never a pattern, so that it cannot hide a neighbour. It
-expires: after its last day the gate fails until somebody removes it or decides again.
+Rules: an issue excuses one signature exactly, never a pattern, so that it cannot hide a neighbour; with
+`host`, only on that host, so that what a real driver does stays a bug of the simulated one. It expires: after
+its last day the gate fails until somebody removes it or decides again.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
-from functools import cached_property
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -21,7 +21,10 @@ Text = Annotated[str, Field(min_length=1, max_length=500)]
 
 
 class KnownIssue(BaseModel):
-    """One excuse. `expires` is the last day on which it holds; `signature` is ``oracle/kind``."""
+    """One excuse. `expires` is the last day on which it holds; `signature` is ``oracle/kind``.
+
+    `host` is a URL without its query, such as ``qemu://powervm``; empty for every host.
+    """
 
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
 
@@ -29,6 +32,11 @@ class KnownIssue(BaseModel):
     reason: Text
     owner: Text
     expires: date
+    host: Annotated[str, Field(pattern=r"^([a-z]+://[^?]+)?$", max_length=200)] = ""
+
+    def excuses(self, host: str) -> bool:
+        """Whether it holds on the host with that URL."""
+        return self.host in ("", host.partition("?")[0])
 
 
 class _File(BaseModel):
@@ -44,13 +52,16 @@ class KnownIssues:
 
     issues: tuple[KnownIssue, ...] = ()
 
-    @cached_property
-    def _by_signature(self) -> dict[str, KnownIssue]:
-        return {issue.signature: issue for issue in self.issues}
+    def match(self, signature: str, hosts: Sequence[str] = ()) -> KnownIssue | None:
+        """The issue that excuses `signature`, expired or not: on all of `hosts`, by one issue for each.
 
-    def match(self, signature: str) -> KnownIssue | None:
-        """The issue that excuses `signature`, expired or not."""
-        return self._by_signature.get(signature)
+        Of several the one that expires first.
+        """
+        of_it = [issue for issue in self.issues if issue.signature == signature]
+        if not all(any(issue.excuses(host) for issue in of_it) for host in hosts):
+            return None
+        mine = [issue for issue in of_it if not hosts or any(issue.excuses(host) for host in hosts)]
+        return min(mine, key=lambda issue: issue.expires, default=None)
 
     def expired(self, today: date) -> tuple[KnownIssue, ...]:
         """Issues whose last day is over."""
@@ -74,13 +85,14 @@ def load(text: str, where: str) -> KnownIssues:
 
 
 def _duplicates(issues: tuple[KnownIssue, ...], where: str) -> Iterator[Problem]:
-    first: dict[str, int] = {}
+    first: dict[tuple[str, str], int] = {}
     for index, issue in enumerate(issues):
-        if issue.signature in first:
+        key = (issue.signature, issue.host)
+        if key in first:
             yield Problem(
-                f"{issue.signature} is already excused by issue[{first[issue.signature]}]",
+                f"{issue.signature} is already excused by issue[{first[key]}]",
                 f"{where}: issue[{index}].signature",
-                "one issue for each signature",
+                "one issue for each signature and host",
                 "remove one of the two",
             )
-        first.setdefault(issue.signature, index)
+        first.setdefault(key, index)

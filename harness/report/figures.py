@@ -113,12 +113,6 @@ def _phases_on(campaign: Campaign, url: str) -> frozenset[str]:
     return _PHASES_ON.get(identity(campaign, url).platform, _ALL_PHASES)
 
 
-def hosts_of(campaign: Campaign, bug: Bug) -> tuple[str, ...]:
-    """URLs of the hosts on which `bug` is known to have been seen."""
-    kept = (run.host for run in campaign.kept if bug.signature in run.signatures)
-    return tuple(dict.fromkeys((bug.host, *kept)))
-
-
 def duration(seconds: float) -> str:
     """``1 h 02 min 03 s``, ``61.2 s``."""
     if seconds < 120:

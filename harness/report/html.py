@@ -114,7 +114,6 @@ def _environment() -> Environment:
     environment.globals.update(
         count=figures.count,
         steps_of=figures.steps_of,
-        hosts_of=figures.hosts_of,
         identity=figures.identity,
         most_steps=_MOST_STEPS,
         lane_px=LANE_PX,

@@ -16,7 +16,7 @@ from junitparser import Error, Failure, Skipped
 from junitparser.xunit2 import JUnitXml, TestCase, TestSuite
 
 from harness.report.escape import block, line
-from harness.report.figures import CAUSES, count, hosts_of, identity, steps_of, urls
+from harness.report.figures import CAUSES, count, identity, steps_of, urls
 from harness.vocab.campaign import Bug, Campaign, Gate
 from harness.vocab.verdict import Verdict
 
@@ -54,7 +54,7 @@ def _host_suite(campaign: Campaign, gate: Gate, url: str) -> TestSuite:
     facts = {"platform": host.platform, "kernel": host.kernel, **host.versions}
     for name, text in facts.items():
         suite.add_property(line(name), line(text))
-    bugs = [bug for bug in campaign.bugs if url in hosts_of(campaign, bug)]
+    bugs = [bug for bug in campaign.bugs if url in bug.hosts]
     for case in (*_oracle_cases(campaign, url, bugs), *_cause_cases(campaign, gate, url)):
         suite.add_testcase(case)
     return suite

@@ -11,7 +11,6 @@ from harness.report.figures import (
     coverage,
     duration,
     exercised,
-    hosts_of,
     identity,
     steps_of,
     urls,
@@ -101,7 +100,7 @@ def _bugs(campaign: Campaign) -> Iterator[str]:
 
 
 def _bug(campaign: Campaign, bug: Bug) -> Iterator[str]:
-    places = ", ".join(code(url) for url in hosts_of(campaign, bug))
+    places = ", ".join(code(url) for url in bug.hosts)
     yield f"### {code(bug.signature)}: {count(bug.count, 'run')}"
     yield ""
     if bug.known_issue:

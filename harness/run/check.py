@@ -9,6 +9,7 @@ from harness.events.probe_availability import ProbeAvailability
 from harness.events.snapshot import Snapshot
 from harness.hosts.host import Host
 from harness.run.deadline import Stopwatch
+from harness.run.proofs import Proof, proofs
 from harness.run.runner import Runner
 from harness.vocab.case import Case, Step
 from harness.vocab.event import PROBE
@@ -25,13 +26,14 @@ class Checked(NamedTuple):
     failed: tuple[Operation, ...]
     elapsed_s: float
     trouble: str
+    proofs: tuple[Proof, ...] = ()
 
     @property
     def exit_code(self) -> ExitCode:
         """3 when the lab failed, 1 when the host answered but not as it should, else 0."""
         if self.trouble:
             return ExitCode.INFRA
-        if self.failed:
+        if self.failed or not all(proof.is_complete for proof in self.proofs):
             return ExitCode.FAIL
         return ExitCode.PASS if self.operations else ExitCode.NOTHING_RAN
 
@@ -49,6 +51,7 @@ def check_host(opener: Callable[[], Host]) -> Checked:
             tuple(operation for operation in operations if not operation.is_ok),
             stopwatch.elapsed_s,
             performance.trouble,
+            tuple(proofs(performance.history)),
         )
     finally:
         runner.close()

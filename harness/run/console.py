@@ -171,7 +171,11 @@ def topology_text(topology: Topology) -> Iterator[str]:
 
 
 def checked_text(checked: Checked) -> Iterator[str]:
-    """What became of the case that uses every AFU once."""
+    """What became of the case that uses every AFU once, and what that proves."""
+    for proof in checked.proofs:
+        lacking = f"; not {' '.join(proof.missing)}" if proof.missing else ""
+        mark = "yes" if proof.is_complete else "NO"
+        yield f"{mark:3}  {proof.name}: {', '.join(proof.shown) or 'nowhere'}{lacking}"
     yield (
         f"used every AFU once: {checked.operations} operations in {checked.elapsed_s:.2f} s, "
         f"{len(checked.failed)} not as they should be"

@@ -25,6 +25,9 @@ def identity(url: str, topology: Topology, hello: bytes) -> HostIdentity:
         for path, text in sorted(files.items())
         if path.rpartition("/")[2] in _VERSION_FILES
     }
+    guest = said.get("facts", {}).get("host", {}).get("guest_build")
+    if isinstance(guest, str):  # a guest that was built here: what of
+        versions["guest build"] = guest[:80]
     hostname = str(said.get("uname", {}).get("nodename", ""))[:80]
     return HostIdentity(url, topology.platform.value, topology.kernel, hostname, versions)
 

@@ -153,7 +153,8 @@ class Tally:
                 )
         for signature in run.signatures:
             if known := self._bugs.get(signature):
-                self._bugs[signature] = replace(known, count=known.count + 1)
+                also_on = known.also_on if run.host in known.hosts else (*known.also_on, run.host)
+                self._bugs[signature] = replace(known, count=known.count + 1, also_on=also_on)
         return list(new.values())
 
     def minimised(self, signature: str, **facts: str | int | bool) -> None:

@@ -28,7 +28,6 @@ class ProcessElement:
     number: int
     wed: int
     scratch: int = 0
-    log_reads: int = 0  # how far it has read the store log
     is_dead: bool = False
 
 
@@ -110,9 +109,8 @@ class AfuHardware:
             return element.scratch
         if offset == Register.ALL_ONES:
             return ALL_ONES_64
-        if offset == Register.STORE_LOG and element is not _NOBODY:
-            element.log_reads += 1
-            return self.store_log[(self.stores + element.log_reads - 1) % STORE_LOG_SLOTS]
+        if Register.STORE_LOG <= offset < _STORE_LOG_END and element is not _NOBODY:
+            return self.store_log[(self.stores + (offset - Register.STORE_LOG) // 8) % STORE_LOG_SLOTS]
         return int(offset == Register.STATUS and element is not _NOBODY)
 
     def _command(self, element: ProcessElement, value: int) -> None:

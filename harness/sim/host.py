@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import orjson
 
@@ -13,6 +13,8 @@ from harness.sim.card import CardHardware
 from harness.sim.deciding import decider
 from harness.sim.driver.context import DriverAfu, DriverCard
 from harness.sim.driver.guest import GuestDriver
+from harness.sim.driver.linux import LinuxGuestDriver
+from harness.sim.driver.linux_files import LinuxFileTree
 from harness.sim.driver.native import NativeDriver
 from harness.sim.eeh import EehCore
 from harness.sim.files import KERNEL, FileTree
@@ -59,14 +61,30 @@ IRQS_MIN, IRQS_MAX = 1, 4
 _CONSOLES = {Platform.POWERNV: "hardware-console", Platform.POWERVM: "phyp-console"}
 
 
-class SimulatedHost:
-    """A host of `platform`, with one defect when `mutant`, or its name, is given.
+class Drivers(NamedTuple):
+    """A driver of a PowerVM guest, and the files that it shows."""
 
-    Raises KeyError for an unknown name.
+    driver: type[GuestDriver]
+    files: type[FileTree]
+    has_master_registers: bool = True
+    features: tuple[str, ...] = ()
+
+
+DRIVERS = {
+    "": Drivers(GuestDriver, FileTree),
+    "linux-6.1": Drivers(LinuxGuestDriver, LinuxFileTree, False, ("hold-points",)),
+}
+
+
+class SimulatedHost:
+    """A host of `platform`, with one defect when `mutant`, or its name, is given, or with another driver.
+
+    Raises KeyError for an unknown name of a mutant or driver.
     """
 
-    def __init__(self, platform: Platform, mutant: str | Mutant = "") -> None:
+    def __init__(self, platform: Platform, mutant: str | Mutant = "", driver: str = "") -> None:
         self.platform = platform
+        self._drivers = DRIVERS[driver]
         self.mutant = named(mutant) if isinstance(mutant, str) and mutant else mutant or None
         self.shell_machine: Shell | None = None
         self._mixed: dict[type, type] = {}  # components with the mutant's overrides
@@ -79,11 +97,13 @@ class SimulatedHost:
         for card in files.driver.cards.values():
             if card.hardware.bdf:
                 told[f"/sys/class/cxl/{card.name}/device"] = f"../../../{card.hardware.bdf}"
+        masters = {} if self._drivers.has_master_registers else {"master_registers": False}
         facts = {
-            afu.name: {"contexts_max": afu.contexts_max, "unit": afu.unit, "test_registers": True}
+            afu.name: {"contexts_max": afu.contexts_max, "unit": afu.unit, "test_registers": True, **masters}
             for afu in files.driver.afus.values()
         }
         features = ["debugfs", "deterministic", "kprobes", "virtual-time", _CONSOLES[self.platform]]
+        features += self._drivers.features
         uname = {"nodename": f"sim-{self.platform.value}", "release": KERNEL, "machine": "ppc64le"}
         hello = {
             "protocol": 1,
@@ -146,7 +166,7 @@ class SimulatedHost:
                 limits = (plan.contexts_max, IRQS_MIN, IRQS_MAX)
                 card.afus.append(DriverAfu(plan.name, card, afu, unit, plan.modes, *limits, plan.modes[0]))
         driver = self._build_driver(machine, cards)
-        files = FileTree(machine, driver)
+        files = self._drivers.files(machine, driver)
         return machine, Surface(machine, driver, files), files
 
     def _build_driver(self, machine: Machine, cards: list[DriverCard]) -> NativeDriver | GuestDriver:
@@ -156,7 +176,8 @@ class SimulatedHost:
             return driver
         processes_max = {afu.name: afu.contexts_max for card in cards for afu in card.afus}
         functions = firmware.build(tuple(card.hardware for card in cards), processes_max)
-        return self.variant(GuestDriver, "driver")(machine, cards, self.variant(Phyp, "phyp")(functions))
+        guest_driver = self.variant(self._drivers.driver, "driver")
+        return guest_driver(machine, cards, self.variant(Phyp, "phyp")(functions))
 
     def variant(self, component: type[_T], name: str) -> type[_T]:
         """The class to build a component of: with the mutant's overrides, if it is about that component."""

@@ -24,6 +24,11 @@ class SystemCallError(Exception):
         self.errno = errno
 
 
+def _address(function: str, is_in_driver: bool) -> str:
+    """A place in a function, as the kernel writes it."""
+    return f"{function}+0x54/0x1a0{' [cxl]' if is_in_driver else ''}"
+
+
 class InterruptLine:
     """One row of /proc/interrupts: its number, name, count and handler."""
 
@@ -96,17 +101,36 @@ class Machine:
         for watcher in tuple(self.watchers):
             watcher(source, raw)
 
-    def warn(self, text: str, function: str) -> None:
-        """A WARN of the kernel, in the function named."""
+    def warn(self, text: str, place: str) -> None:
+        """A WARN of the kernel, at the place named: ``FILE:LINE FUNCTION``. A WARN_ON has no text."""
+        file, _, function = place.partition(" ")
+        where = _address(function, is_in_driver="/cxl/" in file)
         self.log(4, "------------[ cut here ]------------")
-        self.log(4, f"WARNING: CPU: 0 PID: 23 at {function}")
-        self.log(4, text)
+        if text:
+            self.log(4, text)
+        self.log(4, f"WARNING: CPU: 0 PID: {self._running()[1]} at {file} {where}")
+        self._dump(where)
 
     def oops(self, text: str, function: str) -> None:
-        """An oops of the kernel, in the function named. The machine goes on, as Linux does."""
+        """An oops in the driver's function named. The machine goes on, as Linux does."""
         self.log(1, f"BUG: {text}")
         self.log(4, "Oops: Kernel access of bad area, sig: 11 [#1]")
-        self.log(4, f"NIP [c008000000a41234] {function}+0x54/0x1a0 [cxl]")
+        self._dump(_address(function, is_in_driver=True))
+
+    def _dump(self, where: str) -> None:
+        """What follows both: who ran, and where."""
+        comm, pid = self._running()
+        self.log(4, "Modules linked in: cxl")
+        self.log(4, f"CPU: 0 PID: {pid} Comm: {comm} Not tainted 6.1.0 #1")
+        self.log(4, f"NIP [c008000000a41234] {where}")
+        self.log(4, "---[ end trace 0000000000000000 ]---")
+
+    def _running(self) -> tuple[str, str]:
+        """The name and the number of the process that runs."""
+        task = self.scheduler.current
+        label = task.label if task is not None and not task.is_hard_irq else _HARD_IRQ
+        comm, _, pid = label.partition(" [")[0].rpartition("-")
+        return ("swapper/0" if comm == IDLE else comm), pid
 
     # Interrupts -----------------------------------------------------------------------------------------
 

@@ -9,6 +9,7 @@ The rules (Linux: drivers/misc/cxl/hcalls.c; what is assumed is marked A):
 4. A reset takes RESET_US and answers long-busy with a continuation token until it is done; an error that
    comes meanwhile makes it fail with H_HARDWARE (A).
 5. A stale process token gets H_PARAMETER; a function that is not NORMAL takes no attach: H_STATE.
+6. An hcall that the console holds acts when it is let go, not when it was called.
 
 No clock: every call is told the time. `console` is the service processor's door, not the operating system's.
 """
@@ -70,12 +71,24 @@ class Function:
     next_token: int = 1
 
 
+@dataclass(slots=True)
+class Hold:
+    """The next call of an hcall is held inside PHYP: for `for_us`, or until it is released."""
+
+    hcall: str
+    op: str
+    for_us: int
+    until_us: int = -1  # negative while nobody has come
+    is_released: bool = False
+
+
 class Phyp:
     """All functions of one partition."""
 
     def __init__(self, functions: tuple[Function, ...]) -> None:
         self.functions = {function.unit: function for function in functions}
         self.scripted: list[tuple[str, int]] = []  # hcall name and code, to be answered once each
+        self.holds: list[Hold] = []
 
     # The operating system's face -------------------------------------------------------------------------
 
@@ -92,6 +105,14 @@ class Phyp:
         handler = getattr(self, _HANDLERS.get((name, op), "_unknown"))
         answer: Answer = handler(function, args, now_us)
         return answer
+
+    def hold(self, name: str, op: str, now_us: int) -> Hold | None:
+        """Whether this call is held before it is answered; then its caller waits until ``until_us``."""
+        for hold in self.holds:
+            if (hold.hcall, hold.op) == (name, op) and hold.until_us < 0:
+                hold.until_us = now_us + hold.for_us
+                return hold
+        return None
 
     def _attach(self, function: Function, args: tuple[int, ...], _now_us: int) -> Answer:
         if function.state is not State.NORMAL:
@@ -193,6 +214,10 @@ class Phyp:
         """
         if what == "phyp_answer":
             self.scripted += [(details["hcall"], details["rc"])] * int(details["times"])
+        elif what == "phyp_hold":
+            self.holds.append(Hold(details["hcall"], details["op"], 1000 * int(details["for_ms"])))
+        elif what == "phyp_release":
+            self.release(details["hcall"], details["op"], now_us)
         elif what == "phyp_silent_reset":
             for function in self._of_card(details["card"]):
                 self.reset_silently(function, now_us)
@@ -203,6 +228,13 @@ class Phyp:
         else:
             return False
         return True
+
+    def release(self, name: str, op: str, now_us: int) -> None:
+        """Let go who is held in this hcall, and hold nobody in it any more."""
+        mine = [hold for hold in self.holds if (hold.hcall, hold.op) == (name, op)]
+        self.holds = [hold for hold in self.holds if hold not in mine]
+        for hold in mine:
+            hold.until_us = min(hold.until_us, now_us)
 
     def reset_silently(self, function: Function, now_us: int) -> None:
         """Reset a function with no word to anybody."""

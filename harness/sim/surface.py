@@ -43,9 +43,9 @@ class Surface:
         path = str(args["path"])
         card = self.driver.cards.get(path.removeprefix("/dev/cxl/"))
         if card is not None and isinstance(self.driver, GuestDriver):
-            yield "open"
             driver = self.driver
-            process.files[args["fd"]] = CardNode(lambda: driver.reset_card(card, is_forced=True))
+            yield from driver.open_card_node(card)
+            process.files[args["fd"]] = CardNode(lambda: driver.close_card_node(card))
             return
         found = _NODE.fullmatch(path)
         afu = self.driver.afus.get(found[1]) if found else None
@@ -75,12 +75,12 @@ class Surface:
     def _load(self, process: Process, args: Mapping[str, Any]) -> Flow:
         mapping = process.mapping(args["map"])
         load, machine = self.driver.load, self.machine
-        offset, width = args["offset"], args["width"]
+        offset, width, stride = args["offset"], args["width"], args.get("stride", 0)
         runs: list[list[int]] = []
-        for _ in range(args.get("count", 1)):
+        for index in range(args.get("count", 1)):
             yield "load"
             try:
-                value = load(mapping, offset, width)
+                value = load(mapping, offset + index * stride, width)
             except BusError:
                 raise BusError({"runs": runs}) from None
             if runs and runs[-1][0] == value:

@@ -32,7 +32,10 @@ class HostIdentity:
 
 @dataclass(frozen=True, slots=True)
 class Bug:
-    """One signature: how often it was seen, what it says, where its smallest case is and how to replay it."""
+    """One signature: how often it was seen, what it says, where its smallest case is and how to replay it.
+
+    `host` is where it was seen first, `also_on` where it was seen besides.
+    """
 
     signature: str
     message: str
@@ -46,6 +49,12 @@ class Bug:
     is_one_minimal: bool = False
     replay: str = ""  # the command
     known_issue: str = ""  # the reason given for it, when it is on the list
+    also_on: tuple[str, ...] = ()
+
+    @property
+    def hosts(self) -> tuple[str, ...]:
+        """URLs of the hosts on which it was seen."""
+        return (self.host, *self.also_on)
 
 
 @dataclass(frozen=True, slots=True)

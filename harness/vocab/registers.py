@@ -1,9 +1,9 @@
 """The register map of the test AFU: what a load or a store at an offset means.
 
-A marker stored to SCRATCH is also kept in a ring of the last STORE_LOG_SLOTS stores of the whole AFU that
-survives resets, so that a store which reached the device when it must not is found later: each load of
-STORE_LOG by a context gives the next slot of the ring, zero for an empty one. ALL_ONES holds all Fs on a
-healthy device: reading it proves nothing. WED gives back the work element descriptor of the attach.
+A marker stored to SCRATCH is also kept among the last STORE_LOG_SLOTS stores of the whole AFU, which survive
+resets, so that a store which reached the device when it must not is found later: they lie one after the other
+from STORE_LOG on, the oldest first, zero for none. ALL_ONES holds all Fs on a healthy device: reading it
+proves nothing. WED gives back the work element descriptor of the attach.
 """
 
 from __future__ import annotations

@@ -22,7 +22,7 @@ class Verb(Enum):
     IOCTL = "ioctl"  # fd name fields retry_ms? retry_on? -> {fields of the struct copied back, tries?}
     MMAP = "mmap"  # fd map length offset? -> {}
     MUNMAP = "munmap"  # map -> {}
-    LOAD = "load"  # map offset width count? -> {runs: [[value, count, first_us, last_us], ...]}
+    LOAD = "load"  # map offset width count? stride? -> {runs: [[value, count, first_us, last_us], ...]}
     STORE = "store"  # map offset width value -> {}
     READ = "read"  # fd timeout_ms? -> {type, process_element, ...}: one afu_event
     POLL = "poll"  # fd timeout_ms -> {revents}
@@ -42,7 +42,7 @@ VERBS: dict[Verb, dict[str, type | tuple[type, ...]]] = {
     Verb.IOCTL: {"fd": str, "name": str, "fields": dict, "retry_ms?": int, "retry_on?": list},
     Verb.MMAP: {"fd": str, "map": str, "length": int, "offset?": int},
     Verb.MUNMAP: {"map": str},
-    Verb.LOAD: {"map": str, "offset": int, "width": int, "count?": int},
+    Verb.LOAD: {"map": str, "offset": int, "width": int, "count?": int, "stride?": int},
     Verb.STORE: {"map": str, "offset": int, "width": int, "value": int},
     Verb.READ: {"fd": str, "timeout_ms?": int},
     Verb.POLL: {"fd": str, "timeout_ms": int},

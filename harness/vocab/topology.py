@@ -30,7 +30,8 @@ class Afu:
 
     `contexts_max` is the number of contexts that can be open at once; `irqs_min` and `irqs_max` bound the
     AFU interrupts of one context. `unit` is the unit address in hcalls (powervm only). `has_test_registers`
-    says that the AFU has the register map of `vocab.registers`, so that markers can be stored and read back.
+    says that the AFU has the register map of `vocab.registers`, so that markers can be stored and read back;
+    `has_master_registers`, that a master finds its own there, and not the AFU as a whole.
     """
 
     name: str
@@ -42,6 +43,7 @@ class Afu:
     unit: int = 0
     mmio_bytes: int = 4096
     has_test_registers: bool = True
+    has_master_registers: bool = True
 
     @property
     def is_directed(self) -> bool:
@@ -53,6 +55,13 @@ class Afu:
         """The letters of the device nodes: ``m`` and ``s``, or ``d``."""
         return ("m", "s") if self.is_directed else ("d",)
 
+    @property
+    def kinds_with_registers(self) -> tuple[str, ...]:
+        """Those of `kinds` whose mapping shows the test registers of their own context."""
+        if not self.has_test_registers:
+            return ()
+        return self.kinds if self.has_master_registers else tuple(kind for kind in self.kinds if kind != "m")
+
     def node(self, kind: str) -> str:
         """Path of the device node of `kind` (one of `kinds`)."""
         return f"/dev/cxl/{self.name}{kind}"
@@ -60,13 +69,17 @@ class Afu:
 
 @dataclass(frozen=True, slots=True)
 class Card:
-    """One CAPI adapter. `bdf`, `phb` and `eeh_pe` have a meaning on powernv only."""
+    """One CAPI adapter. `bdf`, `phb` and `eeh_pe` have a meaning on powernv only.
+
+    `device` is the name by which the driver is bound to it on powervm; empty where the host does not tell.
+    """
 
     name: str
     afus: tuple[Afu, ...]
     bdf: str = ""
     phb: int = 0
     eeh_pe: int = 0
+    device: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -127,10 +127,19 @@ def _card_to_json(card: Card) -> dict[str, Any]:
             "unit": afu.unit,
             "mmio_bytes": afu.mmio_bytes,
             "has_test_registers": afu.has_test_registers,
+            **({} if afu.has_master_registers else {"has_master_registers": False}),
         }
         for afu in card.afus
     ]
-    return {"name": card.name, "bdf": card.bdf, "phb": card.phb, "eeh_pe": card.eeh_pe, "afus": afus}
+    device = {"device": card.device} if card.device else {}
+    return {
+        "name": card.name,
+        "bdf": card.bdf,
+        "phb": card.phb,
+        "eeh_pe": card.eeh_pe,
+        **device,
+        "afus": afus,
+    }
 
 
 def topology_from_json(value: Mapping[str, Any]) -> Topology:

@@ -35,8 +35,8 @@ def topology(hello: bytes | Mapping[str, Any]) -> Topology:
     """Return the Topology that a host's hello line (or the object in it) tells.
 
     `facts` of an AFU: ``contexts_max`` (needed for an AFU-directed one), ``unit`` (needed on PowerVM) and
-    ``test_registers``; `facts` of ``host``: ``poll_period_ms``. Raises ProtocolError that says all that is
-    missing or wrong.
+    ``test_registers`` and ``master_registers``; `facts` of ``host``: ``poll_period_ms``. Raises ProtocolError
+    that says all that is missing or wrong.
     """
     value = json_object(hello.rstrip(b"\n")) if isinstance(hello, bytes) else hello
     reader = _Hello(value)
@@ -93,10 +93,10 @@ class _Hello:
         return tuple(cards)
 
     def _card(self, name: str, afus: tuple[Afu, ...], platform: Platform) -> Card:
-        if platform is Platform.POWERVM:
-            return Card(name, afus)
         link = f"{_CLASS}{name}/device"
-        bdf = self._text(link).rstrip("/").rpartition("/")[2]
+        if platform is Platform.POWERVM:
+            return Card(name, afus, device=self._target(link) if link in self._files else "")
+        bdf = self._target(link)
         match = _BDF.fullmatch(bdf)
         if not match:
             self._problem(f"{excerpt(bdf)} is no PCI address", link, "a link that ends like 0000:01:00.0")
@@ -119,10 +119,12 @@ class _Hello:
             irqs_max=self._number(f"{_CLASS}{name}/irqs_max"),
             unit=unit,
             mmio_bytes=self._number(f"{_CLASS}{name}/mmio_size"),
-            has_test_registers=self._get(
-                {"test_registers": False, **facts}, "test_registers", bool, False, where
-            ),
+            has_test_registers=self._flag(facts, "test_registers", where, otherwise=False),
+            has_master_registers=self._flag(facts, "master_registers", where, otherwise=True),
         )
+
+    def _flag(self, facts: Mapping[str, Any], key: str, where: str, *, otherwise: bool) -> bool:
+        return self._get({key: otherwise, **facts}, key, bool, otherwise, where)
 
     def _modes(self, name: str) -> tuple[Mode, ...]:
         """All modes that the AFU supports; older listings only have the present one."""
@@ -135,6 +137,10 @@ class _Hello:
 
     def _text(self, path: str) -> str:
         return self._get(self._files, path, str, "", "hello.files").strip()
+
+    def _target(self, link: str) -> str:
+        """The name of what a link leads to."""
+        return self._text(link).rstrip("/").rpartition("/")[2]
 
     def _number(self, path: str, base: int = 10) -> int:
         text = self._text(path)

@@ -189,8 +189,10 @@ def test_probes_are_told_in_the_protocols_words_and_trigger(host: Host) -> None:
         "capi_hcall: (plpar_hcall+0x0/0x80) opcode=0x348 unit=0x10 op=1",
         "capi_eeh_state: (eeh_ops_get_state+0x1/0x2 <- pnv_eeh_get_state) state=24",
         "capi_eeh_state: (eeh_ops_get_state+0x1/0x2 <- pnv_eeh_get_state) state=0",
-        "capi_handlers: (pci_error_handlers+0x0/0x90 [cxl]) event=3 state=1",
-        "capi_detach_all: (cxl_context_detach_all+0x0/0x90 [cxl]) pointer=0xc000000012345678",
+        'capi_handlers: (pci_error_handlers+0x0/0x90 [cxl]) name="cxl-afu0.1-err" event=3 state=1',
+        'capi_detach_all: (cxl_context_detach_all+0x0/0x90 [cxl]) name="cxl-afu1.0-err"',
+        'capi_reclaim: (reclaim_ctx+0x0/0x90 [cxl]) name="cxl-afu0.0-err" pe=2',
+        "capi_reclaim: (reclaim_ctx+0x0/0x90 [cxl]) name=(fault) pe=2",
         "capi_hcall9: (plpar_hcall9+0x0/0x80) opcode=0x34c unit=0x10 op=99",
         "capi_hcall: (plpar_hcall+0x0/0x80) unforeseen",
         "cxl_attach: afu0.0 pid=1 pe=1 wed=0x0 irqs=1 amr=0x0",
@@ -201,8 +203,10 @@ def test_probes_are_told_in_the_protocols_words_and_trigger(host: Host) -> None:
         "capi_hcall_entry: H_CONTROL_CA_FUNCTION unit=0x10 op=RESET",
         "pnv_eeh_get_state: frozen=0",
         "pnv_eeh_get_state: frozen=1",
-        "pci_error_handlers: event=3 state=1",
-        "cxl_context_detach_all: pointer=0xc000000012345678",
+        "pci_error_handlers: afu0.1 event=3 state=1",
+        "cxl_context_detach_all: afu1.0",
+        "reclaim_ctx: afu0.0 pe=2",
+        "reclaim_ctx: name=(fault) pe=2",
         "capi_hcall_entry: H_DETACH_CA_PROCESS unit=0x10 op=DETACH",
         "capi_hcall_entry: unforeseen",
         "cxl_attach: afu0.0 pid=1 pe=1 wed=0x0 irqs=1 amr=0x0",
@@ -216,7 +220,7 @@ def test_the_trace_is_set_up_and_taken_away_again(host: Host) -> None:
     assert (host.instance / "trace_clock").read_text() == "mono\n"
     assert (host.instance / "events/cxl/enable").read_text() == "1\n"
     defined = (host.tracefs / "kprobe_events").read_text().splitlines()
-    assert f"p:capi_test/capi_hcall plpar_hcall opcode={argument}:x64" in defined[0]
+    assert f"p:capi_test/capi_hcall plpar_hcall opcode={argument}:x64" in " ".join(defined)
     assert "r:capi_test/capi_eeh_state pnv_eeh_get_state state=$retval:s32" in defined
     assert not any("garbage_add" in line for line in defined)
     folder = host.instance / "events" / "capi_test"

@@ -210,6 +210,11 @@ class Story:
     def log(self, text: str, level: int = 6) -> None:
         self._emit({"is": "log", "raw": f"{level},1000,{_BOOT_US + self.now_us},-;{text}"})
 
+    def warn(self, place: str, function: str) -> None:
+        """A WARN_ON in a function of the driver; the last of its lines says where."""
+        self.log("------------[ cut here ]------------", 4)
+        self.log(f"WARNING: CPU: 3 PID: 1207 at {place} {function}+0x1b0/0x1e0 [cxl]", 4)
+
     def trace(self, event: str, text: str, comm: str = WORKER, is_hard_irq: bool = False) -> None:
         flags = "d.h1." if is_hard_irq else "....."
         seconds = (_BOOT_US + self.now_us) / 1e6

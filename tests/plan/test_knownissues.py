@@ -25,6 +25,14 @@ def test_an_issue_excuses_its_signature_only():
     assert NO_KNOWN_ISSUES.match("a_b/c-d") is None
 
 
+def test_an_issue_of_one_host_excuses_nothing_elsewhere():
+    issues = load("schema = 1\n" + ISSUE + 'host = "qemu://powervm"\n', "k.toml")
+    assert issues.match("a_b/c-d", ["qemu://powervm", "qemu://powervm?clock=real"]).owner == "o"
+    assert issues.match("a_b/c-d", ["qemu://powervm", "sim://powervm"]) is None
+    both = load("schema = 1\n" + ISSUE + 'host = "qemu://powervm"\n' + ISSUE, "k.toml")
+    assert both.match("a_b/c-d", ["qemu://powervm", "sim://powervm"]).owner == "o"
+
+
 def test_the_last_day_still_counts():
     issues = load("schema = 1\n" + ISSUE, "k.toml")
     assert issues.expired(date(2027, 1, 31)) == ()
@@ -58,5 +66,5 @@ def test_a_mistake_is_told(change, said):
 def test_a_signature_is_excused_once():
     assert mistakes(ISSUE + ISSUE) == [
         "k.toml: issue[1].signature: a_b/c-d is already excused by issue[0]; "
-        "allowed: one issue for each signature; remove one of the two"
+        "allowed: one issue for each signature and host; remove one of the two"
     ]

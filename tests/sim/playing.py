@@ -70,8 +70,16 @@ def play_line(items: Iterable[Item], seed: int = 1) -> bytes:
 class Played:
     """The replies of one case."""
 
-    def __init__(self, platform: Platform, items: Iterable[Item], *, seed: int = 1, mutant: str = "") -> None:
-        batches = SimulatedHost(platform, mutant).play(play_line(items, seed))
+    def __init__(
+        self,
+        platform: Platform,
+        items: Iterable[Item],
+        *,
+        seed: int = 1,
+        mutant: str = "",
+        driver: str = "",
+    ) -> None:
+        batches = SimulatedHost(platform, mutant, driver).play(play_line(items, seed))
         self.raw = b"\n".join(batches)
         self.replies = [json.loads(line) for line in self.raw.split(b"\n")]
 

@@ -26,6 +26,8 @@ FIRST_CHECK_US = 1_000_000
 POLL_US = 3_000_000
 HCALL_TIMEOUT_US = 60_000_000
 DETACH_ATTEMPTS = 30
+HOLD_LOOK_US = 1_000
+"""How soon a held hcall notices that it was released."""
 HCALL_US = 4
 """How long the way back from PHYP takes, so that others act meanwhile."""
 
@@ -34,7 +36,7 @@ _NEVER_REPEATED = frozenset({"H_COLLECT_CA_INT_INFO", "H_CONTROL_CA_FAULTS"})
 _ERRNOS = {-4: "EINVAL", -2: "EINVAL", -7: "EINVAL", 3: "EINVAL", -72: "EINVAL", -70: "EINVAL"}
 _ERROR_DETECTED, _SLOT_RESET, _RESUME = 1, 2, 3
 _CHANNEL_NORMAL, _CHANNEL_FROZEN, _CHANNEL_PERM_FAILURE = 1, 2, 3
-_EVENTS = {
+HCALL_EVENTS = {
     "H_COLLECT_CA_INT_INFO": "cxl_hcall_collect_int_info",
     "H_CONTROL_CA_FAULTS": "cxl_hcall_control_faults",
     "H_ATTACH_CA_PROCESS": "cxl_hcall_attach",
@@ -43,7 +45,7 @@ _EVENTS = {
     "H_CONTROL_CA_FACILITY": "cxl_hcall_control_facility",
 }
 _OF_A_PROCESS = frozenset({"H_DETACH_CA_PROCESS", "H_COLLECT_CA_INT_INFO", "H_CONTROL_CA_FAULTS"})
-_PROBES = {
+HCALL_FUNCTIONS = {
     "H_COLLECT_CA_INT_INFO": "cxl_h_collect_int_info",
     "H_CONTROL_CA_FAULTS": "cxl_h_control_faults",
     "H_ATTACH_CA_PROCESS": "cxl_h_attach_process",
@@ -71,6 +73,9 @@ class GuestDriver(FileOperations):
         machine = self.machine
         if op != "READ_ERR_STATE":
             machine.trace("capi_hcall_entry", f"{name} unit=0x{afu.unit:x} op={op}")
+        hold = self.phyp.hold(name, op, machine.now_us) if self.may_sleep() else None
+        while hold is not None and machine.now_us < hold.until_us:
+            yield min(HOLD_LOOK_US, hold.until_us - machine.now_us)
         waited_us = 0
         while True:
             yield "hcall"
@@ -80,18 +85,30 @@ class GuestDriver(FileOperations):
                 break
             waited_us += wait_us
             if waited_us > HCALL_TIMEOUT_US:
-                text = f"Warning: Giving up waiting for CXL hcall {name} after {waited_us // 1000} msec"
-                machine.log(4, text)
+                self.give_up(name, waited_us)
                 answer = Answer(H_BUSY)
                 break
-            yield wait_us
+            yield from self.sleep(wait_us)
         yield HCALL_US
         self.trace_answer(afu, name, op, args, answer)
         return answer
 
+    def may_sleep(self) -> bool:
+        """Whether the caller of an hcall can be held in it."""
+        return True
+
+    def give_up(self, name: str, waited_us: int) -> None:
+        """PHYP was busy for too long."""
+        text = f"Warning: Giving up waiting for CXL hcall {name} after {waited_us // 1000} msec"
+        self.machine.log(4, text)
+
+    def sleep(self, length_us: int) -> Flow:
+        """Wait as long as PHYP asks for."""
+        yield length_us
+
     def trace_answer(self, afu: DriverAfu, name: str, op: str, args: tuple[int, ...], answer: Answer) -> None:
         """What the kernel says of an hcall that has ended."""
-        event = _EVENTS[name]
+        event = HCALL_EVENTS[name]
         if name == "H_ATTACH_CA_PROCESS":
             token = f"token=0x{answer.r4:08x} mmio_addr=0x0 mmio_size=0x1000"
             text = f"phys_addr=0x{args[1]:016x} {token} rc={answer.rc}"
@@ -101,7 +118,7 @@ class GuestDriver(FileOperations):
             text = f"{op}(0x0, 0x0, 0x0, 0x0, R4: 0x{answer.r4:x})): {answer.rc}"
         self.machine.trace(event, f"unit_address=0x{afu.unit:016x} {text}")
         if answer.rc:
-            self.machine.log(3, f"{_PROBES[name]}(0x{afu.unit:016x}, {op}): {answer.rc}")
+            self.machine.log(3, f"{HCALL_FUNCTIONS[name]}(0x{afu.unit:016x}, {op}): {answer.rc}")
 
     def read_state(self, afu: DriverAfu) -> Flow:
         """The State of the AFU, or None when PHYP does not say."""
@@ -225,6 +242,14 @@ class GuestDriver(FileOperations):
         self.machine.trace("pci_error_handlers", f"{afu.name} event={event} state={channel}")
 
     # What the administrator asks for ---------------------------------------------------------------------
+
+    def open_card_node(self, card: DriverCard) -> Flow:
+        """Somebody opens the flash node."""
+        yield "open"
+
+    def close_card_node(self, card: DriverCard) -> Flow:
+        """The flash node is closed: the card is reset, with everything that belongs to it."""
+        yield from self.reset_card(card, is_forced=True)
 
     def reset_card(self, card: DriverCard, is_forced: bool) -> Flow:
         """Reset the facility, all its AFUs quiesced; those that failed for good stay out of it."""

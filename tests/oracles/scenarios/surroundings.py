@@ -64,16 +64,46 @@ def _(s: Story) -> None:
     s.eeh_recover("card0")
 
 
-@bad("kernel_log_is_clean-bug", "bug-kernel-null-pointer-dereference-at-virtual-address")
+@ok("kernel_log_is_clean-warning-of-a-silent-reset", is_nv=True)
 def _(s: Story) -> None:
-    s.log("BUG: Kernel NULL pointer dereference at virtual address 0x00000018", 1)
+    """The driver detaches what it takes for attached; nobody told it otherwise."""
+    with s.meaning("ResetSilently", Role.WORKLOAD, Fate.HARMLESS, (), card="card1"):
+        pass
+    s.warn("drivers/misc/cxl/context.c:288", "__detach_context")
+
+
+@bad("kernel_log_is_clean-bug", "null-pointer-cxl_context_detach-cxl_release")
+def _(s: Story) -> None:
+    for address in ("18", "20"):
+        s.log(f"BUG: Kernel NULL pointer dereference on read at 0x000000{address}", 1)
+        if address == "18":
+            s.proof()
+        s.log("Oops: Kernel access of bad area, sig: 11 [#1]", 4)
+        s.log("NIP [c008000000a4218c] cxl_context_detach+0x44/0xd0 [cxl]", 4)
+        s.log("Call Trace:", 4)
+        s.log("[c00000000b2d3b50] [c008000000a40d60] cxl_release+0x68/0x130 [cxl]", 4)
+        s.log("[c00000000b2d3ba0] [c00000000052f2f4] __fput+0xc4/0x330", 4)
+        s.log("---[ end trace 0000000000000000 ]---", 4)
+
+
+@bad("kernel_log_is_clean-warn-on", "warning-__detach_context")
+def _(s: Story) -> None:
+    s.warn("drivers/misc/cxl/context.c:288", "__detach_context")
     s.proof()
-    s.log("BUG: Kernel NULL pointer dereference at virtual address 0x00000020", 1)
 
 
-@bad("kernel_log_is_clean-warn-on", "warning-cpu-pid-at-drivers-misc-cxl-context-c-detach-context")
+@bad("kernel_log_is_clean-panic-is-never-excused", "warning-__detach_context")
 def _(s: Story) -> None:
-    s.log("WARNING: CPU: 3 PID: 1207 at drivers/misc/cxl/context.c:288 __detach_context+0x1b0/0x1e0", 4)
+    with s.meaning("ResetSilently", Role.WORKLOAD, Fate.HARMLESS, (), card="card1"):
+        pass
+    s.warn("drivers/misc/cxl/context.c:288", "__detach_context")
+    s.proof()
+    s.log("Kernel panic - not syncing: kernel: panic_on_warn set ...", 0)
+
+
+@bad("kernel_log_is_clean-alarm", "cxl-afu-warning-psl-purge-timed-out", is_nv=True)
+def _(s: Story) -> None:
+    s.log("cxl afu0.0: WARNING: PSL Purge timed out!", 4)
     s.proof()
 
 

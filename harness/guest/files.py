@@ -1,0 +1,124 @@
+"""The files of one running guest: a private directory that goes when the guest does.
+
+Snapshots and shared memory are written at the speed of memory where the system has room for them there.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+from harness.guest.keys import Keys
+from harness.vocab.errors import InfraError
+
+MAILBOX_BYTES = 4 << 20
+AFU_BYTES = 1 << 20
+AFUS = 3
+NEEDED_BYTES = 512 << 20
+"""Most that a guest writes: two snapshots, the memory that it shares with us, and its initramfs."""
+
+_MEMORY = Path("/dev/shm")
+_FULL_SHARE = 4  # of what is free in memory, a guest may take this part: others need memory, too
+
+
+@dataclass(frozen=True, slots=True)
+class GuestFiles:
+    """Where everything is, and the keys that the guest was made with."""
+
+    directory: Path
+    client_key: str
+    host_key: str
+
+    @classmethod
+    def make(cls, initramfs: Path) -> Self:
+        """Make the directory and all files that QEMU is started with. Raises InfraError."""
+        try:
+            directory = Path(tempfile.mkdtemp(prefix="capi-guest-", dir=_place()))
+        except OSError as error:
+            raise InfraError(f"no directory for the guest's files: {error}") from error
+        keys = Keys.generate()
+        files = cls(directory, keys.client_private, keys.host_public)
+        try:
+            files._fill(initramfs, keys)
+        except OSError as error:
+            files.remove()
+            raise InfraError(f"the guest's files cannot be made: {error}; is the disk full?") from error
+        return files
+
+    def _fill(self, initramfs: Path, keys: Keys) -> None:
+        with self.initramfs.open("wb") as out:
+            with initramfs.open("rb") as built:
+                shutil.copyfileobj(built, out)
+            out.write(b"\0" * (-out.tell() % 4))  # the kernel looks for the next archive at a multiple of 4
+            out.write(keys.archive())
+        _allocate(self.mailbox, MAILBOX_BYTES)
+        for number in range(AFUS):
+            _allocate(self.afu_memory(number), AFU_BYTES)
+        self.all_ones.write_bytes(b"\xff" * AFU_BYTES)
+        self.client_key_path.touch(0o600)
+        self.client_key_path.write_text(self.client_key)
+
+    @property
+    def initramfs(self) -> Path:
+        """The built one, and after it an archive with this guest's keys."""
+        return self.directory / "initramfs"
+
+    @property
+    def mailbox(self) -> Path:
+        """Memory that the guest's module and the firmware share."""
+        return self.directory / "mailbox.mem"
+
+    def afu_memory(self, number: int) -> Path:
+        """The memory behind an AFU."""
+        return self.directory / f"afu{number}.mem"
+
+    @property
+    def all_ones(self) -> Path:
+        """What is seen instead of an AFU's memory while it is isolated."""
+        return self.directory / "all-ones.rom"
+
+    @property
+    def snapshots(self) -> Path:
+        """A disk that holds nothing but the guest's snapshots."""
+        return self.directory / "snapshots.qcow2"
+
+    @property
+    def client_key_path(self) -> Path:
+        """The private key of the guest's only user, for people with an ssh command."""
+        return self.directory / "client-key"
+
+    @property
+    def words(self) -> Path:
+        """What QEMU and its keeper said."""
+        return self.directory / "qemu.log"
+
+    def remove(self) -> None:
+        """Remove the directory. Never raises."""
+        shutil.rmtree(self.directory, ignore_errors=True)
+
+
+def _place() -> Path:
+    """Memory if it has room to spare, else the directory for temporary files. Raises InfraError."""
+    temporary = Path(tempfile.gettempdir())
+    if _MEMORY.is_dir() and os.access(_MEMORY, os.W_OK) and _free(_MEMORY) > _FULL_SHARE * NEEDED_BYTES:
+        return _MEMORY
+    if _free(temporary) < NEEDED_BYTES:
+        raise InfraError(
+            f"{temporary}: {_free(temporary) >> 20} MiB are free, a guest needs {NEEDED_BYTES >> 20} MiB; "
+            "make room there, or name another place in TMPDIR"
+        )
+    return temporary
+
+
+def _free(path: Path) -> int:
+    return shutil.disk_usage(path).free
+
+
+def _allocate(path: Path, size: int) -> None:
+    """A file of zeros that has its room on the disk: a hole would end the guest by SIGBUS on a full one."""
+    with path.open("xb") as file:
+        os.posix_fallocate(file.fileno(), 0, size)

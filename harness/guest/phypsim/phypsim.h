@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * What the files of this module ask of each other.
+ *
+ * "Locked" in a comment means: called with the mailbox's lock held and interrupts off.
+ */
+#ifndef PHYPSIM_H
+#define PHYPSIM_H
+
+#include <linux/pci.h>
+#include <linux/types.h>
+
+#include "mailbox.h"
+
+#undef pr_fmt
+#define pr_fmt(format) "phypsim: " format
+
+#define AFUS_MAX	8
+#define CARDS_MAX	2
+
+/* Where QEMU plugs the shared memory devices in. */
+#define MAILBOX_SLOT	0x10
+#define AFU_SLOT(afu)	(0x11 + (afu))
+
+/* An AFU's memory: problem state areas of the processes, then the p2n registers. */
+#define PROCESS_AREA_BYTES	0x10000
+#define PROCESS_AREAS		14
+#define P2N_OFFSET		0xf0000
+#define P2N_BYTES		0x10000
+#define COMMAND_REGISTER	0x18
+
+/*
+ * Interrupts: hardware numbers at the far end of those that the machine's controller knows, where QEMU
+ * puts no device. PHYP shares them out; an index counts from the first.
+ */
+#define IRQ_FIRST		0x1e00
+#define IRQ_COUNT		0x80
+
+struct parked;
+
+/* One request, and what its sender wants to know of the reply. */
+struct call {
+	u64 kind;
+	u64 opcode;
+	u64 args[ARGS];
+	bool may_sleep;
+	const void *text;
+	u32 text_bytes;
+
+	char *answer;		/* room of TEXT_BYTES for the reply's text; may be NULL */
+	u32 answer_bytes;
+	bool has_reply;		/* a sound one; without it rc is H_HARDWARE */
+	s64 rc;
+	u64 ret[ARGS];
+	struct parked *parked;	/* set when the sender has to sleep and then ask again with KIND_WAKE */
+	bool has_changed_areas;	/* set by an isolation or its end */
+};
+
+/* mailbox.c */
+int mailbox_open(void);
+void mailbox_exchange(struct call *call);
+void mailbox_exchange_locked(struct call *call);
+unsigned long mailbox_lock(void);
+void mailbox_unlock(unsigned long flags);
+int mailbox_copy_text(void *to, u64 offset, u64 bytes);		/* locked, from the reply at hand */
+struct pci_dev *find_shared_memory(unsigned int slot);
+
+/* action.c */
+void carry_out(struct call *call, u64 kind, u64 a, u64 b, u64 c);	/* locked */
+
+/* park.c */
+int park(struct call *call, u64 token);		/* locked */
+int release_parked(u64 token);			/* locked */
+u64 sleep_parked(struct parked *parked);	/* gives the token back */
+
+/* timer.c */
+void timer_init(void);
+void timer_want(u64 time_ns);			/* locked */
+
+/* area.c */
+int areas_open(void);
+unsigned int areas_count(void);
+phys_addr_t area_address(unsigned int afu);
+resource_size_t area_bytes(unsigned int afu);
+int area_isolate(u64 afu, bool is_isolated);	/* locked */
+int area_watch(u64 afu, u64 bitmap);		/* locked */
+
+/* irq.c */
+int irqs_open(void);
+int irq_raise(u64 index);			/* locked */
+
+/* facility.c */
+int facilities_hello(void);
+int facility_later(u64 card, bool is_return, bool needs_worker);	/* locked */
+void facilities_now(void);			/* may sleep */
+
+/* console.c */
+int console_open(void);
+
+#endif

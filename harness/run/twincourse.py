@@ -1,0 +1,240 @@
+"""The course of one case on a host: what was done to which AFU, and where each operation lies in that.
+
+The Moment of an operation says where it lies in its AFU's troubles. Hosts detect at their own times, so only
+operations that lie in the same Moment on both are compared. What is close in time, and in no order by any
+actor or wait, is chance.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from functools import cached_property
+from typing import NamedTuple
+
+from harness.vocab.event import HARNESS, Role
+from harness.vocab.history import History, Kind, Operation, Record
+from harness.vocab.phase import Phase
+from harness.vocab.registers import Register
+
+SETTLED_SLACK_US = 1_500_000
+"""How long after a whole period of the driver's check everything has been noticed and dealt with."""
+
+SILENT_RESET_US = 400_000
+"""How long PHYP takes for a reset that it tells nobody of."""
+
+CLOSE_US = 50_000
+"""What is not further apart than this comes in another order on another host."""
+
+REACTIONS = (Phase.QUIESCE, Phase.RESET, Phase.SLOT_RESET, Phase.RECOVERED, Phase.FAILED_PERMANENTLY)
+"""Phases by which a driver reacts. That a state was read says little: every file operation reads it."""
+
+_AFU = re.compile(r"afu\d+\.\d+")
+_CARD = re.compile(r"card\d+")
+
+
+class Moment(Enum):
+    """Where an operation lies in the troubles of its AFU."""
+
+    CALM = "calm"  # nothing was done to it
+    PENDING = "pending"  # something was, and the driver has not reacted
+    PASSED = "passed"  # what was done to it has ended by itself, and the driver has not reacted
+    SETTLED = "settled"  # all that was done to it was long ago
+    MOVING = "moving"  # anything else
+
+
+class Place(NamedTuple):
+    """Where an operation stands in its case."""
+
+    step: int
+    part: int
+
+
+@dataclass(frozen=True)
+class Course:
+    """One History by its operations."""
+
+    history: History
+
+    @cached_property
+    def operations(self) -> Mapping[Place, Operation]:
+        """All operations that were begun."""
+        return {Place(op.invoke.step, op.invoke.part): op for op in self.history.operations}
+
+    @cached_property
+    def left_out(self) -> Mapping[Place, Record]:
+        """What was answered without being begun, such as a step whose moment did not come."""
+        return {
+            Place(record.step, record.part): record
+            for record in self.history.records
+            if record.kind is Kind.INFO and (record.step, record.part) not in self.operations
+        }
+
+    @cached_property
+    def _subjects(self) -> _Subjects:
+        found = _Subjects()
+        for op in self.history.operations:
+            found.note(op)
+        return found
+
+    def afus(self, op: Operation) -> tuple[str, ...]:
+        """The AFUs that an operation is about; all of them when it does not say."""
+        args = op.args
+        afu = self._subjects.files.get(str(args.get("fd", ""))) or self._subjects.maps.get(
+            str(args.get("map", ""))
+        )
+        path = str(args.get("path", ""))
+        if afu:
+            return (afu,)
+        if match := _AFU.search(path):
+            return (match[0],)
+        if match := _CARD.search(path):
+            return tuple(item.name for item in self.history.topology.afus if item.card == match[0])
+        return tuple(item.name for item in self.history.topology.afus)
+
+    def handle(self, op: Operation) -> str:
+        """The file descriptor that an operation goes through, by itself or by its mapping; or nothing."""
+        handle = str(op.args.get("fd", ""))
+        return handle or self._subjects.owners.get(str(op.args.get("map", "")), "")
+
+    @cached_property
+    def blows(self) -> Mapping[str, tuple[Operation, ...]]:
+        """What was done to each AFU: errors, and what an administrator asks of it."""
+        found: dict[str, list[Operation]] = {afu.name: [] for afu in self.history.topology.afus}
+        for op in self.history.operations:
+            if op.intent.role in (Role.ERROR, Role.CONTROL):
+                for afu in op.intent.disturbs:
+                    found.setdefault(afu, []).append(op)
+        return {afu: tuple(ops) for afu, ops in found.items()}
+
+    def moment(self, op: Operation) -> Moment:
+        """Where `op` lies in the troubles of its AFUs: the worst of them."""
+        moments = {self._moment(op, afu) for afu in self.afus(op)}
+        return moments.pop() if len(moments) == 1 else Moment.MOVING
+
+    def _moment(self, op: Operation, afu: str) -> Moment:
+        others = [blow for blow in self.blows.get(afu, ()) if blow is not op]
+        if any(self.is_chance(op, blow) for blow in others):
+            return Moment.MOVING
+        blows = [blow for blow in others if blow.began_us <= op.ended_us]
+        if not blows:
+            return Moment.CALM
+        last_us = max(blow.ended_us for blow in blows)
+        if op.began_us >= last_us + self.period_us:
+            return Moment.SETTLED
+        since = [us for us in self.reaction_times.get(afu, ()) if us >= min(b.began_us for b in blows)]
+        if last_us > op.began_us or (since and op.ended_us >= since[0]):
+            return Moment.MOVING
+        passes = [blow.ended_us + length_us for blow in blows if (length_us := _length_us(blow))]
+        if any(op.began_us - CLOSE_US <= us <= op.ended_us + CLOSE_US for us in passes):
+            return Moment.MOVING
+        return Moment.PASSED if any(us < op.began_us for us in passes) else Moment.PENDING
+
+    def is_signal_under_way(self, op: Operation) -> bool:
+        """Whether the AFU was told, shortly before `op` ended, to raise what `op` may see."""
+        return any(
+            command.began_us <= op.ended_us and op.began_us <= command.ended_us + CLOSE_US
+            for command in self._commands
+            if set(self.afus(command)) & set(self.afus(op))
+        )
+
+    @cached_property
+    def is_signal_cut_off(self) -> bool:
+        """Whether a command came so close to another, or to a trouble of its AFU, that one may be lost."""
+        return any(
+            _are_close(command, other)
+            for command in self._commands
+            for afu in self.afus(command)
+            for other in (*self.blows.get(afu, ()), *self._commands)
+            if other is not command
+        )
+
+    @cached_property
+    def fleeting(self) -> frozenset[str]:
+        """AFUs with a trouble that ends by itself before every check must have seen it."""
+        return frozenset(
+            afu
+            for afu, blows in self.blows.items()
+            if any(0 < _length_us(blow) < 1000 * self.history.topology.poll_period_ms for blow in blows)
+        )
+
+    @cached_property
+    def _commands(self) -> tuple[Operation, ...]:
+        return tuple(
+            op
+            for op in self.history.operations
+            if op.verb == "store" and op.args.get("offset") == Register.COMMAND
+        )
+
+    def is_chance(self, op: Operation, blow: Operation) -> bool:
+        """Whether chance alone decides which of the two comes first: no actor and no wait orders them."""
+        if op.invoke.actor == blow.invoke.actor:
+            return False
+        first, last = sorted((op.invoke.step, blow.invoke.step))
+        if any(first < step < last for step in self._barriers):
+            return False
+        return _are_close(op, blow)
+
+    @cached_property
+    def _barriers(self) -> tuple[int, ...]:
+        """Steps that hold back all that follow."""
+        return tuple(op.invoke.step for op in self.history.operations if op.invoke.actor == HARNESS)
+
+    def standing(self, afu: str, phases: Iterable[Phase]) -> Mapping[Place, int]:
+        """For each thing that was done to `afu`, how many of its marks of `phases` came before."""
+        subjects = {afu, *(item.card for item in self.history.topology.afus if item.name == afu)}
+        times = [mark.time_us for phase in phases for mark in self.history.marked(phase, *subjects)]
+        return {
+            Place(blow.invoke.step, blow.invoke.part): sum(us < blow.began_us for us in times)
+            for blow in self.blows.get(afu, ())
+        }
+
+    @property
+    def period_us(self) -> int:
+        """How long it takes until everything has been noticed."""
+        return 1000 * self.history.topology.poll_period_ms + SETTLED_SLACK_US
+
+    @cached_property
+    def reaction_times(self) -> Mapping[str, list[int]]:
+        """When the driver reacted to the troubles of each AFU."""
+        found: dict[str, list[int]] = {}
+        for phase in REACTIONS:
+            for mark in self.history.marked(phase):
+                for afu in self._members(mark.subject):
+                    found.setdefault(afu, []).append(mark.time_us)
+        return {afu: sorted(times) for afu, times in found.items()}
+
+    def _members(self, subject: str) -> Iterable[str]:
+        """The AFUs that a mark is about; a mark without a subject is about all of them."""
+        afus = self.history.topology.afus
+        return [afu.name for afu in afus if not subject or subject in (afu.name, afu.card)]
+
+
+@dataclass(slots=True)
+class _Subjects:
+    """Which AFU each descriptor and mapping belongs to."""
+
+    files: dict[str, str] = field(default_factory=dict)
+    maps: dict[str, str] = field(default_factory=dict)
+    owners: dict[str, str] = field(default_factory=dict)  # mapping -> descriptor
+
+    def note(self, op: Operation) -> None:
+        """Learn from an operation."""
+        if op.verb == "open" and (match := _AFU.search(str(op.args["path"]))):
+            self.files[op.args["fd"]] = match[0]
+        elif op.verb == "mmap":
+            self.maps[op.args["map"]] = self.files.get(op.args["fd"], "")
+            self.owners[op.args["map"]] = op.args["fd"]
+
+
+def _are_close(one: Operation, other: Operation) -> bool:
+    return one.began_us <= other.ended_us + CLOSE_US and other.began_us <= one.ended_us + CLOSE_US
+
+
+def _length_us(blow: Operation) -> int:
+    """How long a trouble lasts that ends by itself; 0 for any other."""
+    if blow.intent.event == "ResetSilently":
+        return SILENT_RESET_US
+    return 1000 * int(blow.intent.details["for_ms"]) if blow.intent.event == "RaiseTransientError" else 0

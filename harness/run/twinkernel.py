@@ -1,0 +1,95 @@
+"""What two hosts' kernels say of one case, side by side: recovery, contexts, hcalls, complaints."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from itertools import zip_longest
+
+from harness.run.twindifference import Difference, Pair, Tolerated
+from harness.vocab.history import Record
+from harness.vocab.phase import Phase
+
+_END = "nothing"
+
+
+def displaced(pair: Pair) -> Iterator[str]:
+    """AFUs to which something was done at another point of the driver's reaction on each host."""
+    phases = pair.a.named_phases & pair.b.named_phases
+    for afu in pair.a.blows:
+        if pair.a.standing(afu, phases) != pair.b.standing(afu, phases):
+            yield afu
+
+
+def reactions(pair: Pair, struck: set[str]) -> Iterator[Difference | Tolerated]:
+    """The first moment of recovery in which the hosts part, for each AFU or card that is not `struck`."""
+    phases = pair.a.named_phases & pair.b.named_phases
+    for phase in (pair.a.named_phases | pair.b.named_phases) - phases:
+        if pair.a.history.marked(phase) and pair.b.history.marked(phase):
+            yield Tolerated("source", phase.value)
+    subjects = {mark.subject for s in pair for phase in phases for mark in s.history.marked(phase)}
+    for subject in sorted(subjects - struck):
+        rows = [story.reactions(subject, phases) for story in pair]
+        before: Record | None = None
+        for first, second in zip_longest(*rows):
+            if first is None or second is None or first.phase is not second.phase:
+                yield _parting(pair, subject, before, first, second)
+                break
+            before = first
+
+
+def _parting(
+    pair: Pair, subject: str, before: Record | None, first: Record | None, second: Record | None
+) -> Difference | Tolerated:
+    """What to say where one host has `first` and the other `second`, after `before`."""
+    if first is None or second is None:
+        short = pair.a if first is None else pair.b
+        blows = short.blows.get(subject, ())
+        last_us = max([0, *(b.ended_us for b in blows), *short.reaction_times.get(subject, ())])
+        if short.last_us < last_us + short.period_us:
+            return Tolerated("unfinished", subject)
+        if before is not None and before.phase is Phase.RECOVERED and len(blows) > 1:
+            return Tolerated("merged", subject)
+    return Difference(
+        kind="recovery",
+        about=f"after {_phase(before)}" if before else "first",
+        a=_phase(first),
+        b=_phase(second),
+        records_a=(first.seq,) if first else (),
+        records_b=(second.seq,) if second else (),
+        exact_a=f"{_phase(first)} of {subject}",
+        exact_b=f"{_phase(second)} of {subject}",
+    )
+
+
+def _phase(mark: Record | None) -> str:
+    return mark.phase.value if mark and mark.phase else _END
+
+
+def lives(pair: Pair) -> Iterator[Difference]:
+    """Ways in which contexts were attached and detached on one host only."""
+    events = pair.a.named_events & pair.b.named_events
+    yield from _sets("context", "life", pair.a.lives(events), pair.b.lives(events))
+
+
+def hcalls(pair: Pair) -> Iterator[Difference]:
+    """Hcalls, with their codes, that were made on one host only."""
+    yield from _sets("hcall", "made", pair.a.hcalls, pair.b.hcalls)
+
+
+def complaints(pair: Pair) -> Iterator[Difference]:
+    """What only one kernel complained about."""
+    yield from _sets("log", "says", pair.a.complaints, pair.b.complaints)
+
+
+def _sets(kind: str, about: str, a: Mapping[str, Record], b: Mapping[str, Record]) -> Iterator[Difference]:
+    """One difference for each thing that only one host has."""
+    for thing in sorted(a.keys() ^ b.keys()):
+        has, lacks = (thing, _END) if thing in a else (_END, thing)
+        yield Difference(
+            kind=kind,
+            about=about,
+            a=has,
+            b=lacks,
+            records_a=(a[thing].seq,) if thing in a else (),
+            records_b=(b[thing].seq,) if thing in b else (),
+        )

@@ -1,0 +1,145 @@
+"""The operations of one case on two hosts, side by side.
+
+An operation that ended otherwise on the two hosts makes later ones differ: its descriptor is then in another
+state, or its actor is dead. Such consequences are tolerated, so that a difference is said where it begins.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from harness.run.twincourse import CLOSE_US, Moment, Place
+from harness.run.twindifference import Difference, Pair, Tolerated
+from harness.run.twinoutcome import Outcome, name, outcome
+from harness.vocab.history import Operation
+
+_UNREAD = ("/slabinfo", "/version", "/mmio_size")  # counts of memory, names and sizes are each host's own
+_LASTING = ("ioctl", "read_file")  # what they give does not depend on the moment
+_CUT_OFF = frozenset({"killed", "actor-gone", "not-triggered", "unanswered"})
+_DECISIVE = ("open", "ioctl", "close", "exit", "kill")
+_READS = ("read", "poll")
+
+
+@dataclass
+class Operations:
+    """Goes through the case in order, and remembers what has parted ways."""
+
+    pair: Pair
+    compared: int = 0
+    parted: set[str] = field(default_factory=set)  # descriptors, mappings, actors, steps
+    crowded: set[str] = field(default_factory=set)  # AFUs whose slots are not the same any more
+    struck: set[str] = field(default_factory=set)  # AFUs to which not the same was done
+    unsure: set[str] = field(default_factory=set)  # descriptors whose state chance has decided
+
+    def differences(self) -> Iterator[Difference | Tolerated]:
+        """Every difference between operations."""
+        a, b = self.pair
+        places = sorted({*a.operations, *b.operations, *a.left_out, *b.left_out})
+        for place in places:
+            yield from self._at(place)
+
+    def _at(self, place: Place) -> Iterator[Difference | Tolerated]:
+        a, b = self.pair
+        first, second = a.operations.get(place), b.operations.get(place)
+        if first is None or second is None:
+            if first is not None or second is not None:
+                yield Tolerated(self._part(place, first or second), f"step {place.step}")
+            return
+        if str(first.args.get("path", "")).endswith(_UNREAD):
+            return
+        moments = a.moment(first), b.moment(second)
+        seen = outcome(a, first), outcome(b, second)
+        if Moment.MOVING in moments and first.verb in _DECISIVE:
+            self.unsure.add(a.handle(first) or first.invoke.actor)
+        if (seen[0].ended, seen[0].exact) == (seen[1].ended, seen[1].exact):
+            self.compared += 1
+            return
+        rule = self._excuse(place, first, moments)
+        if not rule and any(map(_is_cut_off, seen, (first, second))):
+            rule = "timing"
+        if rule:
+            yield Tolerated(rule, name(first))
+        else:
+            self.compared += 1
+            yield _operation_difference(place, (first, second), moments[0], seen)
+        if seen[0].ended != seen[1].ended:
+            self._part(place, first)
+
+    def _excuse(self, place: Place, op: Operation, moments: tuple[Moment, Moment]) -> str:
+        """The rule by which a difference of this operation is tolerated; empty when none holds."""
+        return next(self._excuses(place, op, moments), "")
+
+    def _excuses(self, place: Place, op: Operation, moments: tuple[Moment, Moment]) -> Iterator[str]:
+        doers = {self.pair.a.handle(op), op.invoke.actor} - {""}
+        afus = self.pair.a.afus(op)
+        if self.parted & {*doers, f"step {place.step}"} or self.crowded.intersection(afus):
+            yield "consequence"
+        if self._is_answer_out(op):
+            yield "answer"
+        if self.pair.a.fleeting.intersection(afus) and set(moments) != {Moment.CALM}:
+            yield "fleeting"
+        if self.unsure & doers or moments[0] is not moments[1] or Moment.MOVING in moments:
+            yield "timing"
+        if op.verb in _READS and any(s.is_signal_under_way(s.operations[place]) for s in self.pair):
+            yield "delivery"
+
+    def _is_answer_out(self, op: Operation) -> bool:
+        """Whether an answer that PHYP was told to give may be met by this operation, or by a check."""
+        return any(
+            blow.intent.event == "AnswerHcall"
+            and blow.intent.details.get("hcall") == "H_CONTROL_CA_FUNCTION"
+            and blow.began_us < op.ended_us
+            for blow in self.pair.a.blows.get(self.pair.a.afus(op)[0], ())
+        )
+
+    def _part(self, place: Place, op: Operation | None) -> str:
+        """Remember that an operation ended otherwise on the two hosts; gives the rule if it never began."""
+        if op is None:
+            return "trigger"
+        is_known = bool(self.parted & {self.pair.a.handle(op) or self.pair.b.handle(op), op.invoke.actor})
+        handle = self.pair.a.handle(op) or self.pair.b.handle(op)
+        self.parted.add(f"step {place.step}")
+        if handle:
+            self.parted.add(handle)
+            self.crowded.update(self.pair.a.afus(op))
+        for role in ("actor", "child"):
+            if role in op.args:
+                self.parted.add(str(op.args[role]))
+        if op.verb in ("exit", "kill"):
+            self.parted.add(op.invoke.actor)
+        if op.verb in ("inject", "write_file"):
+            self.struck.update(op.intent.disturbs)
+            self.crowded.update(op.intent.disturbs)
+        return "consequence" if is_known else "trigger"
+
+
+def _is_cut_off(seen: Outcome, op: Operation) -> bool:
+    """Whether the operation was broken off in its midst, not while it was blocked."""
+    is_short = op.ended_us < op.began_us + 2 * CLOSE_US
+    return seen.ended in _CUT_OFF or (seen.ended == "EINTR" and is_short)
+
+
+def _operation_difference(
+    place: Place, ops: tuple[Operation, Operation], moment: Moment, seen: tuple[Outcome, Outcome]
+) -> Difference:
+    first, second = seen
+    is_value = first.ended == second.ended
+    a, b = (first.value, second.value) if is_value else (first.ended, second.ended)
+    if a == b:
+        b = f"another-{b}" if b else "another"
+    return Difference(
+        kind="value" if is_value else "operation",
+        about=name(ops[0]) if is_value and ops[0].verb in _LASTING else f"{name(ops[0])}-{moment.value}",
+        a=a,
+        b=b,
+        records_a=_seqs(ops[0]),
+        records_b=_seqs(ops[1]),
+        step=place.step,
+        exact_a=f"{first.ended} {first.exact}".strip()[:200],
+        exact_b=f"{second.ended} {second.exact}".strip()[:200],
+    )
+
+
+def _seqs(op: Operation) -> tuple[int, ...]:
+    return (op.invoke.seq, *((op.end.seq,) if op.end else ()))
