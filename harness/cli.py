@@ -60,7 +60,9 @@ class PlatformName(StrEnum):
 RunDir = Annotated[Path, typer.Argument(metavar="RUNDIR", help="A run directory, or reports/runs/latest.")]
 Unexcused = Annotated[bool, typer.Option("--ignore-known-issues", help="Excuse no known issue.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
-HOST_HELP = "sim://powernv, sim://powervm?mutant=NAME, sim://powervm?driver=linux-6.1, qemu://powervm, ssh://NAME."
+HOST_HELP = (
+    "sim://powernv, sim://powervm?mutant=NAME, sim://powervm?driver=linux-6.1, qemu://powervm, ssh://NAME."
+)
 
 
 @app.command(epilog=EXIT_CODES)
