@@ -7,6 +7,7 @@ import os
 import resource
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 
 from bench.figure import Figure, in_turn
@@ -17,6 +18,7 @@ from harness.hosts.inproc import InprocHost
 from harness.plan.budget import parse_budget
 from harness.run import prepare
 from harness.run.campaign import Setup, perform
+from harness.run.corpus import no_corpus
 from harness.run.planrun import new_directory
 from harness.sim.host import SimulatedHost
 from harness.vocab.campaign import Campaign
@@ -36,9 +38,9 @@ def campaign(hosts: tuple[str, ...], cases: int, *, over_ssh: bool) -> Campaign:
     read = prepare.read_plan(PLAN)
     setup = prepare.setup(read, hosts, f"{cases}cases", SEED)
     openers = tuple((url, urls.opener(url) if over_ssh else (lambda url=url: _inproc(url))) for url in hosts)
-    setup = Setup(
-        setup.plan, setup.title, parse_budget(f"{cases}cases", "bench"), openers, setup.orders, setup.keep
-    )
+    orders = replace(setup.orders, corpus=no_corpus)
+    budget = parse_budget(f"{cases}cases", "bench")
+    setup = Setup(setup.plan, setup.title, budget, openers, orders, setup.keep)
     with tempfile.TemporaryDirectory() as folder:
         directory = new_directory(Path(folder) / "run")
         try:
@@ -104,6 +106,7 @@ def memory_slope(cases: int) -> Figure:
     samples: list[tuple[int, float]] = []
     read = prepare.read_plan(PLAN)
     setup = prepare.setup(read, URLS[:1], f"{cases}cases", SEED)
+    setup = replace(setup, orders=replace(setup.orders, corpus=no_corpus))
     with tempfile.TemporaryDirectory() as folder:
         directory = new_directory(Path(folder) / "run")
         try:

@@ -42,7 +42,8 @@ _RESTORES: dict[str, Callable[[str], Event]] = {
     FREEZE_LIMIT: lambda _: SetFreezeLimit(GENEROUS),
 }
 
-_AWAIT_ALL = Step(HARNESS, Await(ALL, END_TIMEOUT_MS, interrupt=True))
+END = Step(HARNESS, Await(ALL, END_TIMEOUT_MS, interrupt=True))
+"""The wait for all actors that comes twice at the end of every case, before and after they exit."""
 _SNAPSHOT = Step(PROBE, Snapshot())
 
 BASELINE: tuple[Step, ...] = (_SNAPSHOT, Step(HARNESS, Await(PROBE, END_TIMEOUT_MS, interrupt=False)))
@@ -55,7 +56,7 @@ def closing(topology: Topology, sketch: Sketch, actors: Iterable[str]) -> tuple[
     Even those believed dead are told to exit, because the step that was to kill them may not have come about.
     """
     exits = [_exit(actor) for actor in actors]
-    return (*_settle(topology), *exits, _AWAIT_ALL, *_restore(sketch), *_probes(topology))
+    return (*_settle(topology), *exits, END, *_restore(sketch), *_probes(topology))
 
 
 @lru_cache(maxsize=16)
@@ -64,7 +65,7 @@ def _settle(topology: Topology) -> tuple[Step, ...]:
 
     Where time is real the last is left to the probes, which try again until the AFU is available.
     """
-    steps = [_AWAIT_ALL]
+    steps = [END]
     if topology.platform is Platform.POWERVM:
         steps.append(Step(HARNESS, Pause(topology.poll_period_ms + _POLL_SLACK_MS)))
     if topology.platform is Platform.POWERNV:

@@ -13,7 +13,7 @@ from harness.events.map import Map
 from harness.gen.rules import DrawRules
 from harness.vocab.case import NOW, When
 from harness.vocab.errors import Problem, UsageError
-from harness.vocab.event import Chooser, Event, Role, Target
+from harness.vocab.event import Chooser, Event, Fate, Role, Target
 from harness.vocab.phase import MARKS, Phase, Source, phases
 from harness.vocab.sketch import Sketch
 from harness.vocab.topology import Topology
@@ -37,6 +37,10 @@ _PHASE_WEIGHTS = {
     "hcall:H_DOWNLOAD_CA_FACILITY": 0,  # no event makes the driver call it
 }
 _OTHER_PHASE_WEIGHT = 2
+_NESTED = frozenset(
+    phase.value
+    for phase in (Phase.QUIESCE, Phase.CONTEXT_PURGED, Phase.RESET, Phase.SLOT_RESET, Phase.RESUME)
+)
 
 # Trace events that the driver has of its own; all others in MARKS are dynamic probes.
 _TRACEPOINTS = frozenset({"cxl_detach", "cxl_hcall_control_function"})
@@ -86,15 +90,18 @@ class Table(NamedTuple):
 class Deck(NamedTuple):
     """The tables of one host and one set of rules.
 
-    `idle` is the weight of doing nothing in a free slot. `triggers` wait for a phase, and each stands
-    there as often as its weight says; `delays` wait for a moment only. `probed_phases` are those that only
-    dynamic probes show, `mappable` the AFUs that contexts may map.
+    `resets` are the free events that may start a recovery. `idle` is the weight of doing nothing in a slot.
+    `triggers` wait for a phase, and each stands there as often as its weight says; `nested` wait for the
+    phases between detection and the end of a recovery; `delays` wait for a moment only. `probed_phases` are
+    those that only dynamic probes show, `mappable` the AFUs that contexts may map.
     """
 
     free: Table
     errors: Table
+    resets: Table
     idle: int
     triggers: tuple[When, ...]
+    nested: tuple[When, ...]
     delays: tuple[When, ...]
     probed_phases: frozenset[str]
     mappable: frozenset[str]
@@ -113,6 +120,9 @@ def deck(topology: Topology, rules: DrawRules, events: tuple[type[Event], ...]) 
         pair for pair in here if pair[0].role in (Role.WORKLOAD, Role.CONTROL) or pair[0] is Await
     )
     errors = Table.of(pair for pair in here if pair[0].role is Role.ERROR)
+    resets = Table.of(
+        pair for pair in here if pair[0].role is Role.CONTROL and pair[0].fate is not Fate.HARMLESS
+    )
     probed = _probed_phases(topology)
     visible = [
         name for name in phases(topology.platform) if KPROBES in topology.features or name not in probed
@@ -121,8 +131,10 @@ def deck(topology: Topology, rules: DrawRules, events: tuple[type[Event], ...]) 
     return Deck(
         free,
         errors,
+        resets,
         _idle_weight(free, rules),
         tuple(when for name, weight in weighed for when in _triggers(name) * weight),
+        tuple(When(phase=name) for name in visible if name in _NESTED),
         _delays(topology),
         probed,
         frozenset(afu.name for afu in topology.afus if afu.has_test_registers and Map in free.events),

@@ -20,7 +20,7 @@ from harness.vocab.verdict import ExitCode, Verdict
 _MOST_NAMED = 8
 """Reasons name at most so many things, and count the others."""
 
-_UNKNOWN_KEYS = ("unknown-infra", "unknown-indeterminate", "unknown-oracle-error")
+_UNKNOWN_KEYS = ("unknown-infra", "unknown-indeterminate", "unknown-oracle-error", "unknown-nondeterminism")
 
 
 class _Trouble(Enum):
@@ -103,11 +103,13 @@ def _judgement(campaign: Campaign, plan: Testplan) -> Iterator[_Blocker]:
     most = plan.gate.unknown_percent
     yield from _too_many(campaign, most, "unknown-indeterminate", _Trouble.JUDGEMENT, _UNDECIDED)
     yield from _too_many(campaign, most, "unknown-oracle-error", _Trouble.JUDGEMENT, _ORACLE_BROKE)
+    yield from _too_many(campaign, most, "unknown-nondeterminism", _Trouble.JUDGEMENT, _NOT_THE_SAME)
 
 
 _LOST = "lost to lab trouble"
 _UNDECIDED = "could not be decided"
 _ORACLE_BROKE = "made an oracle break"
+_NOT_THE_SAME = "were not the same when they were performed again"
 
 
 def _too_many(

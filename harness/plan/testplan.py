@@ -95,9 +95,16 @@ class Draw(_Table):
 
 
 class Cases(_Table):
-    """Saved cases that run first: directories, searched for ``*.json``, or files."""
+    """Saved cases that run first: directories, searched for ``*.json``, or files.
+
+    `corpus` is a directory of cases that covered something new, kept from one campaign to the next; nothing:
+    what a campaign finds it keeps to itself. One case of `twice_every` is performed twice on a deterministic
+    host, and must give the same history; 0 is none.
+    """
 
     saved: tuple[PathText, ...] = ()
+    corpus: Annotated[str, Field(max_length=4096)] = ""
+    twice_every: Annotated[int, Field(ge=0, le=1_000_000)] = 50
 
 
 class Judge(_Table):

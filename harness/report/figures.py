@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from harness.vocab.campaign import Bug, Campaign, HostIdentity
+from harness.vocab.coverage import COVER, IDLE, UNDETECTED
 from harness.vocab.phase import Phase, phases
 from harness.vocab.topology import Platform
 
@@ -15,6 +18,7 @@ VERDICTS: tuple[tuple[str, str], ...] = (
     ("unknown-indeterminate", "indeterminate"),
     ("unknown-vacuous", "vacuous"),
     ("unknown-oracle-error", "oracle error"),
+    ("unknown-nondeterminism", "not the same twice"),
 )
 """Keys of a Campaign's counts and their words, in the order in which they are shown."""
 
@@ -23,6 +27,7 @@ CAUSES: tuple[tuple[str, str], ...] = (
     ("unknown-indeterminate", "could not be decided"),
     ("unknown-vacuous", "did not exercise what they set out to"),
     ("unknown-oracle-error", "made an oracle break"),
+    ("unknown-nondeterminism", "were not the same when they were performed again"),
 )
 """Causes of an unknown run, as the end of a sentence about runs."""
 
@@ -64,6 +69,34 @@ def exercised(campaign: Campaign, kind: str) -> tuple[Exercised, ...]:
             )
             rows.append(Exercised(name, total, by_host))
     return tuple(sorted(rows, key=lambda row: phase_order(row.name)))
+
+
+class Grid(NamedTuple):
+    """Events (rows) performed in phases of recovery (columns), with the runs by the state of the context."""
+
+    phases: tuple[str, ...]
+    rows: tuple[tuple[str, tuple[Mapping[str, int], ...]], ...]
+    most: int
+
+
+def coverage(campaign: Campaign) -> Grid | None:
+    """What the campaign covered; None when that was not counted."""
+    totals: dict[tuple[str, str], Counter[str]] = {}
+    for row in exercised(campaign, COVER):
+        event, _, rest = row.name.partition("/")
+        phase, _, state = rest.partition("/")
+        totals.setdefault((event, phase), Counter())[state] += row.total
+    if not totals:
+        return None
+    phases = tuple(sorted({phase for _, phase in totals}, key=lambda name: (_moment_order(name), name)))
+    rows = []
+    for event in sorted({event for event, _ in totals}):
+        rows.append((event, tuple(dict(sorted(totals.get((event, phase), {}).items())) for phase in phases)))
+    return Grid(phases, tuple(rows), max(counter.total() for counter in totals.values()))
+
+
+def _moment_order(phase: str) -> int:
+    return {IDLE: -2, UNDETECTED: -1}.get(phase, phase_order(phase))
 
 
 def phase_order(name: str) -> int:

@@ -64,7 +64,7 @@ def page(campaign: Campaign, gate: Gate, exhibits: Sequence[Exhibit] = ()) -> st
             urls=figures.urls(campaign),
             phases=figures.exercised(campaign, "phase"),
             events=sorted(figures.exercised(campaign, "event"), key=lambda row: -row.total),
-            pairs=_pairs(campaign),
+            grid=figures.coverage(campaign),
             verdicts=[(key, word) for key, word in figures.VERDICTS if campaign.counts.get(key)],
             unknown=sum(n for key, n in campaign.counts.items() if key.startswith(Verdict.UNKNOWN.value)),
             ended=ENDED[campaign.ended],
@@ -82,24 +82,6 @@ def _anchors(shown: Sequence[_Shown]) -> dict[str, str]:
         for signature in item.exhibit.judgement.signatures:
             found.setdefault(signature, item.anchor)
     return found
-
-
-class _Pairs(NamedTuple):
-    """Runs in which an event was performed at the moment of a phase: a matrix, None where it never was."""
-
-    phases: tuple[str, ...]
-    rows: tuple[tuple[str, tuple[int | None, ...]], ...]
-    most: int
-
-
-def _pairs(campaign: Campaign) -> _Pairs | None:
-    totals = {tuple(row.name.partition("/")[::2]): row.total for row in figures.exercised(campaign, "pair")}
-    if not totals:
-        return None
-    phases = sorted({phase for _, phase in totals}, key=lambda name: (figures.phase_order(name), name))
-    events = sorted({event for event, _ in totals})
-    rows = tuple((event, tuple(totals.get((event, phase)) for phase in phases)) for event in events)
-    return _Pairs(tuple(phases), rows, max(totals.values()))
 
 
 def _fit(value: Any) -> Any:

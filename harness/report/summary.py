@@ -8,6 +8,7 @@ from harness.report.escape import block, code, markdown
 from harness.report.figures import (
     VERDICTS,
     count,
+    coverage,
     duration,
     exercised,
     identity,
@@ -30,7 +31,7 @@ ENDED = {
 
 def render(campaign: Campaign, gate: Gate) -> str:
     """summary.md as text that ends with a newline."""
-    sections = (_head, _hosts, _exercised)
+    sections = (_head, _hosts, _exercised, _coverage)
     lines = [text for section in sections for text in (*section(campaign, gate), "")]
     lines += [text for section in (_bugs, _trouble, _identities) for text in section(campaign)]
     return "\n".join(lines).rstrip("\n") + "\n"
@@ -71,6 +72,20 @@ def _exercised(campaign: Campaign, gate: Gate) -> Iterator[str]:
         ranked = sorted(events, key=lambda row: -row.total)
         yield ""
         yield "Runs by event: " + ", ".join(f"{markdown(row.name)} {row.total:,}" for row in ranked) + "."
+
+
+def _coverage(campaign: Campaign, gate: Gate) -> Iterator[str]:
+    """How many events were seen in each phase of recovery, on contexts in which states, and the search."""
+    if (grid := coverage(campaign)) is not None:
+        yield from _table_head("events while the phase was", ["events", "with states of contexts", "in runs"])
+        for column, phase in enumerate(grid.phases):
+            cells = [states for _, row in grid.rows if (states := row[column])]
+            runs = sum(sum(states.values()) for states in cells)
+            yield _row(markdown(phase), [len(cells), sum(map(len, cells)), runs])
+        yield ""
+    if campaign.search:
+        done = (f"{number:,} {markdown(what)}" for what, number in campaign.search.items())
+        yield f"The search: {'; '.join(done)}."
 
 
 def _bugs(campaign: Campaign) -> Iterator[str]:

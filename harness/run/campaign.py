@@ -24,7 +24,8 @@ from typing import Protocol
 
 from harness.hosts.host import Host
 from harness.run.deadline import Deadline, Stopwatch, now_utc
-from harness.run.lane import Lane, Orders, Stopping
+from harness.run.lane import Lane
+from harness.run.orders import Orders, Stopping
 from harness.run.store import CAMPAIGN, RunDirectory
 from harness.run.tally import KeepRules, Progress, Tally
 from harness.run.workers import MakeLane, workers
@@ -173,6 +174,7 @@ class _Performance:
             kept=facts.kept,
             oracles=facts.oracles,
             trouble=facts.trouble,
+            search=facts.search,
             versions=versions(),
         )
         self._directory.write(CAMPAIGN, campaign_to_json(campaign))

@@ -132,7 +132,7 @@ def rejudged_text(items: Sequence[Rejudged]) -> Iterator[str]:
 def case_text(case: Case) -> Iterator[str]:
     """A case as a story: one line a step."""
     needs = f", needs {' '.join(sorted(case.needs))}" if case.needs else ""
-    yield f"case {case.id}  {case.platform.value}, {case.cards} cards{needs}, schedule {case.schedule_seed}"
+    yield f"case {case.id}  {case.platform.value}, {case.cards} cards{needs}, schedule {case.schedule}"
     if case.origin:
         yield f"origin: {case.origin}"
     width = len(str(len(case.steps)))

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 
 from harness.run.runner import Performance
 from harness.run.tally import seen
 from harness.vocab.campaign import HostIdentity
+from harness.vocab.coverage import Covered
 from harness.vocab.run import Run
 from harness.vocab.topology import Topology
 from harness.vocab.verdict import Judgement, Verdict
@@ -30,7 +32,7 @@ def identity(url: str, topology: Topology, hello: bytes) -> HostIdentity:
     return HostIdentity(url, topology.platform.value, topology.kernel, hostname, versions)
 
 
-def summary(performance: Performance, judgement: Judgement, url: str) -> Run:
+def summary(performance: Performance, judgement: Judgement, url: str, cover: Iterable[Covered] = ()) -> Run:
     """What is kept of one performance, whether or not its history is."""
     records = performance.history.records
     return Run(
@@ -45,7 +47,7 @@ def summary(performance: Performance, judgement: Judgement, url: str) -> Run:
         records=len(records),
         duration_us=records[-1].time_us if records else 0,
         digest=performance.digest,
-        seen=seen(performance.case, performance.history),
+        seen=seen(performance.history, cover),
     )
 
 

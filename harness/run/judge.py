@@ -6,15 +6,19 @@ The rules:
    played to its end, and none complained.
 2. FAIL dominates: what a valid prefix proves stays proven when the lab breaks afterwards.
 3. Lab trouble gives UNKNOWN (infra); a cut-off history gives UNKNOWN (indeterminate).
-4. An oracle that raises says nothing about the host: its error is a finding, UNKNOWN (oracle-error).
+4. An oracle that raises says nothing about the host: its error is a finding, UNKNOWN (oracle-error). So it is
+   when one takes longer than ORACLE_LIMIT_S; one that does so again and again is not asked any more.
 """
 
 from __future__ import annotations
 
 import traceback
+from collections import Counter
 from collections.abc import Sequence
+from itertools import islice
 from pathlib import PurePath
 
+from harness.run.deadline import TimeIsUpError, Watchdog
 from harness.vocab.history import History
 from harness.vocab.oracle import Oracle
 from harness.vocab.verdict import Cause, Finding, Judgement, Verdict, worst
@@ -22,17 +26,28 @@ from harness.vocab.verdict import Cause, Finding, Judgement, Verdict, worst
 JUDGE = "judge"
 FINDINGS_MAX = 50
 """Most findings that one oracle may give for one history; a further one says how many more there were."""
+RAW_FINDINGS_MAX = 100_000
+"""After so many an oracle is not asked for more: one that never ends must not fill the memory."""
+
+ORACLE_LIMIT_S = 20.0
+"""How long one oracle may think about one history: some thousand times what it takes."""
+SLOW_MAX = 3
+"""How often an oracle may take longer before it is not asked any more in this process."""
 
 _MESSAGE_MAX = 400
+_watchdog = Watchdog()
+_slow: Counter[str] = Counter()
 # Of several causes the one that explains most comes first: what broke the run before what it then lacked.
-_CAUSES = (Cause.INFRA, Cause.ORACLE_ERROR, Cause.INDETERMINATE, Cause.VACUOUS)
+_CAUSES = (Cause.INFRA, Cause.NONDETERMINISM, Cause.ORACLE_ERROR, Cause.INDETERMINATE, Cause.VACUOUS)
 
 
-def judge(history: History, oracles: Sequence[Oracle], trouble: str = "") -> Judgement:
+def judge(
+    history: History, oracles: Sequence[Oracle], trouble: str = "", more: Sequence[Finding] = ()
+) -> Judgement:
     """Ask all `oracles` that apply to the history's platform.
 
-    `trouble` says in words what the lab did to this run, and is empty when it did nothing. Never raises for
-    what an oracle does.
+    `trouble` says in words what the lab did to this run, and is empty when it did nothing; `more` is what
+    others found. Never raises for what an oracle does.
     """
     platform = history.topology.platform
     asked = [oracle for oracle in oracles if platform in oracle.platforms]
@@ -40,14 +55,24 @@ def judge(history: History, oracles: Sequence[Oracle], trouble: str = "") -> Jud
     for oracle in asked:
         findings += _ask(oracle, history)
     findings += _about_the_run(history, bool(asked), trouble)
+    findings += more
     verdict = worst(f.verdict for f in findings) if findings else Verdict.PASS
     cause = _cause(findings) if verdict is Verdict.UNKNOWN else None
     return Judgement(verdict, tuple(findings), tuple(oracle.name for oracle in asked), cause)
 
 
 def _ask(oracle: Oracle, history: History) -> list[Finding]:
+    if _slow[oracle.name] >= SLOW_MAX:
+        return [_too_slow(oracle, f"was not asked, because it took longer than that {SLOW_MAX} times")]
     try:
-        findings = list(oracle.judge(history))
+        _watchdog.watch(ORACLE_LIMIT_S)
+        try:
+            findings = list(islice(oracle.judge(history), RAW_FINDINGS_MAX))
+        finally:
+            _watchdog.unwatch()
+    except TimeIsUpError:
+        _slow[oracle.name] += 1
+        return [_too_slow(oracle, "was broken off")]
     except Exception as error:  # noqa: BLE001 - whatever an oracle raises is a finding about the oracle
         return [_oracle_error(oracle, error)]
     if len(findings) > FINDINGS_MAX:
@@ -56,6 +81,11 @@ def _ask(oracle: Oracle, history: History) -> list[Finding]:
         last = findings[FINDINGS_MAX]
         findings[FINDINGS_MAX:] = [Finding(oracle.name, last.kind, message, (), last.verdict, last.cause)]
     return findings
+
+
+def _too_slow(oracle: Oracle, what: str) -> Finding:
+    message = f"{oracle.name} may take {ORACLE_LIMIT_S:g} s for a history, and {what}"
+    return Finding(oracle.name, "takes-too-long", message, (), Verdict.UNKNOWN, Cause.ORACLE_ERROR)
 
 
 def _oracle_error(oracle: Oracle, error: Exception) -> Finding:

@@ -1,29 +1,34 @@
-"""One host's part of a campaign: performs saved cases, then drawn ones, judges them, and minimises new bugs.
+"""One host's part of a campaign: performs saved cases, then those of the search, and judges them.
 
-A lane runs beside others and shares nothing with them but the Tally and the run directory.
+New bugs are minimised. A lane runs beside others and shares nothing with them but the Tally, the run
+directory and the corpus.
 """
 
 from __future__ import annotations
 
 import shlex
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from hashlib import sha256
-from typing import Protocol
 
 from harness.hosts.host import Host
+from harness.run.corpus import Corpus
+from harness.run.coverage import covered
 from harness.run.deadline import Deadline
 from harness.run.facts import identity, run_facts, summary, verdict_facts
 from harness.run.judge import judge
 from harness.run.minimise import Minimised, minimise
+from harness.run.orders import Counting, Orders, Stopping
 from harness.run.runner import Performance, Runner
+from harness.run.schedules import options_of
+from harness.run.search import Search
 from harness.run.store import Entry, RunDirectory
-from harness.vocab.campaign import HostIdentity
+from harness.run.twice import SAME, Twice
 from harness.vocab.case import Case
+from harness.vocab.coverage import Covered
 from harness.vocab.errors import InfraError, UsageError
-from harness.vocab.oracle import Oracle
-from harness.vocab.run import Run
+from harness.vocab.schedule import Strategy
 from harness.vocab.topology import Topology
 from harness.vocab.verdict import Finding
 from harness.wire import casefile
@@ -34,60 +39,8 @@ MINIMISE_EXECUTIONS = 300
 MINIMISE_S = 15.0
 """Most executions and most seconds for making one case smaller."""
 
-_RECENT_MAX = 4096  # drawn cases that are remembered, so as not to perform one again soon
-_REPEATS_MAX = 1000  # so many drawn cases in a row that were just performed: there is nothing new to draw
 _REFUSED_MAX = 1000  # so many cases in a row that the host cannot or must not perform: there is no use
 _GRACE_S = 20.0  # how long bugs found near the end of the budget may still be minimised
-
-
-@dataclass(frozen=True)
-class Orders:
-    """What all lanes are told. `draw` makes a case of a seed; `oracles` judge."""
-
-    seed: int
-    draw: Callable[[int, Topology], Case]
-    oracles: tuple[Oracle, ...]
-    saved: tuple[Case, ...] = ()
-
-
-class Counting(Protocol):
-    """Whom a lane counts with: a Tally, here or in another process."""
-
-    def next_number(self) -> int:
-        """The number of a run that is about to begin."""
-        ...
-
-    def identify(self, identity: HostIdentity, /) -> None:
-        """A host said who it is."""
-        ...
-
-    def trouble(self, sentence: str, /) -> None:
-        """Something went wrong in the lab."""
-        ...
-
-    def wants(self, run: Run, /) -> bool:
-        """Whether `run` is to be kept with its history."""
-        ...
-
-    def count(self, run: Run, oracles: Sequence[str], /) -> list[Finding]:
-        """Count a run that has ended; returns the first finding of each signature never seen before."""
-        ...
-
-    def minimised(self, signature: str, **facts: str | int | bool) -> None:
-        """Fill in what became known of a bug."""
-        ...
-
-
-class Stopping(Protocol):
-    """What tells lanes to stop: an Event of threads or of processes."""
-
-    def is_set(self) -> bool:
-        """Whether to stop."""
-        ...
-
-    def set(self) -> None:
-        """Stop."""
-        ...
 
 
 class Lane:
@@ -126,6 +79,7 @@ class Lane:
         self._entries: deque[Entry] = deque()
         self._new: deque[tuple[Finding, Case]] = deque()
         self._runner: Runner | None = None
+        self._twice = Twice(orders.twice_every)
 
     def run(self) -> None:
         """Perform cases until the budget is used up, the campaign is stopped, or the host is given up."""
@@ -149,7 +103,23 @@ class Lane:
         if not runner.drawable.cards:
             self._give_up(f"{self.url}: no card may be disturbed: see allow_destructive in the inventory")
             return
-        source = self._cases(runner.topology, runner.drawable)
+        self._corpus = corpus = self._orders.corpus(runner.topology.platform, self._tally.trouble)
+        try:
+            self._search = self._begin_search(runner, corpus)
+            self._perform_from(runner, self._cases(runner.topology, corpus))
+        finally:
+            corpus.close()
+            if repeated := self._search.repeated:
+                self._tally.effort("drawn cases that had been performed, and were not again", repeated)
+
+    def _begin_search(self, runner: Runner, corpus: Corpus) -> Search:
+        def seed_of(number: int) -> int:
+            return case_seed(self._orders.seed, self.url, self._ordinal, number)
+
+        kept = [case for case in corpus.cases if is_for(case, runner.topology)]
+        return Search(self._orders.draw, runner.drawable, seed_of, kept)
+
+    def _perform_from(self, runner: Runner, source: Iterator[tuple[int, Case]]) -> None:
         is_drained = False
         while True:
             while not is_drained and runner.has_room and not self._new:
@@ -166,22 +136,26 @@ class Lane:
 
     def _begin_next(self, runner: Runner, source: Iterator[tuple[int, Case]]) -> bool:
         """Begin the next case; False when there is none, or no budget."""
-        if self._until.is_over or self._cases_left == 0:
+        again = self._twice.due()
+        if self._until.is_over or (self._cases_left == 0 and not again):
             self.is_spent = True
         if self.is_spent or self._stop.is_set():
             return False
-        item = next(source, None)
+        item = again or next(source, None)
         if item is None:
             return False
         seed, case = item
         try:
-            runner.begin(case, self._tally.next_number(), seed, self._record)
+            is_explored = case.schedule.strategy is Strategy.DECISIONS
+            runner.begin(case, self._tally.next_number(), seed, self._record, is_explored)
         except UsageError as error:
             self._tally.trouble(f"{self.url}: case {case.id} ({case.origin}) cannot be performed: {error}")
+            self._search.refused(case)
             self._refused += 1
             return self._refused < _REFUSED_MAX
         self._refused = 0
-        if self._cases_left is not None:
+        is_again = self._twice.begun(seed, case, runner.is_deterministic)
+        if self._cases_left is not None and not is_again:
             self._cases_left -= 1
         return True
 
@@ -190,27 +164,14 @@ class Lane:
         self._entries.append(entry)
         return entry
 
-    def _cases(self, topology: Topology, drawable: Topology) -> Iterator[tuple[int, Case]]:
-        """Seed and case: the saved ones that this host can perform, then drawn ones without end."""
-        for case in self._orders.saved:
+    def _cases(self, topology: Topology, corpus: Corpus) -> Iterator[tuple[int, Case]]:
+        """Seed and case: regressions and flaky ones that fit this host, then what the search gives."""
+        for case in (*self._orders.saved, *corpus.flaky):
             if is_for(case, topology):
+                self._search.executed(case)
                 yield 0, case
-        recent: deque[str] = deque(maxlen=_RECENT_MAX)
-        known: set[str] = set()
-        number = repeats = 0
-        while repeats < _REPEATS_MAX:
-            number += 1
-            seed = case_seed(self._orders.seed, self.url, self._ordinal, number)
-            case = self._orders.draw(seed, drawable)
-            if case.id in known:
-                repeats += 1
-                continue
-            repeats = 0
-            if len(recent) == _RECENT_MAX:
-                known.discard(recent[0])
-            recent.append(case.id)
-            known.add(case.id)
-            yield seed, case
+        while item := self._search.next():
+            yield item
 
     def _conclude(self, runner: Runner, performance: Performance) -> None:
         """Judge one performance, count it, and keep or forget what was written of it."""
@@ -225,8 +186,17 @@ class Lane:
             self._tally.trouble(f"run {performance.number}: {performance.trouble}")
         else:
             self._reopens_left = REOPENS_MAX
-        judgement = judge(performance.history, self._orders.oracles, performance.trouble)
-        run = summary(performance, judgement, self.url)
+        difference = self._twice.concluded(performance)
+        if difference is SAME:
+            self._tally.effort("cases performed twice, and the same both times")
+            entry.discard()
+            return
+        more = [difference] if difference else []
+        if difference:
+            self._corpus.add_flaky(performance.case)
+        judgement = judge(performance.history, self._orders.oracles, performance.trouble, more)
+        cover = self._learn(performance)
+        run = summary(performance, judgement, self.url, cover)
         if self._tally.wants(run):
             run = replace(run, path=entry.keep(run.case_id, verdict_facts(run)))
         else:
@@ -234,6 +204,17 @@ class Lane:
         self._directory.record(run_facts(run))
         for finding in self._tally.count(run, judgement.oracles):
             self._new.append((finding, performance.case))
+
+    def _learn(self, performance: Performance) -> frozenset[Covered]:
+        """Tell the search and the corpus what a performance covered."""
+        cover = covered(performance.history)
+        if performance.trouble:
+            self._search.refused(performance.case)
+        elif found := self._search.learn(performance.case, cover, options_of(performance)):
+            self._tally.effort("cases that covered something new")
+            if self._corpus.add(found):
+                self._tally.effort("cases that were added to the corpus")
+        return cover
 
     def _reopen(self, runner: Runner) -> bool:
         """Open a lost host again; False when it is given up."""

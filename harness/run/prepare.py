@@ -6,13 +6,13 @@ Nothing is performed here. Every mistake is a UsageError, and all mistakes of on
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from harness import registry
-from harness.gen.cases import case_from_seed
 from harness.gen.rules import DrawRules
+from harness.gen.source import Source
 from harness.hosts import urls
 from harness.plan import knownissues, testplan
 from harness.plan.budget import parse_budget
@@ -21,11 +21,12 @@ from harness.plan.mistakes import Known
 from harness.plan.testplan import Testplan
 from harness.run import store
 from harness.run.campaign import Setup
-from harness.run.lane import Orders
+from harness.run.corpus import Corpus, no_corpus
+from harness.run.orders import Orders
 from harness.run.tally import KeepRules
 from harness.vocab.case import Case
 from harness.vocab.errors import Problem, UsageError
-from harness.vocab.topology import Platform, Topology
+from harness.vocab.topology import Platform
 from harness.wire import casefile
 from harness.wire.casefile import SavedCase
 
@@ -136,24 +137,24 @@ def setup(read: ReadPlan, hosts: Sequence[str] = (), budget: str = "", seed: int
         openers=tuple((url, urls.opener(url)) for url in chosen),
         orders=Orders(
             seed=secrets.randbits(SEED_BITS) if seed is None else seed,
-            draw=_Draw(plan),
+            draw=Source(
+                DrawRules(plan.draw.steps, plan.draw.errors, plan.draw.overlap, plan.draw.weights),
+                tuple(registry.events().values()),
+            ),
             oracles=tuple(oracles[name] for name in plan.judge.select(oracles)),
             saved=read.saved,
+            twice_every=plan.cases.twice_every,
+            corpus=_corpus(plan.cases.corpus),
         ),
         keep=KeepRules(plan.keep.passing, plan.keep.failing),
     )
 
 
-class _Draw:
-    """Draws the plan's cases from seeds."""
-
-    def __init__(self, plan: Testplan) -> None:
-        draw = plan.draw
-        self._rules = DrawRules(draw.steps, draw.errors, draw.overlap, draw.weights)
-        self._events = tuple(registry.events().values())
-
-    def __call__(self, seed: int, topology: Topology) -> Case:
-        return case_from_seed(seed, topology, self._rules, self._events)
+def _corpus(name: str) -> Callable[[Platform, Callable[[str], None]], Corpus]:
+    """What opens the corpus in the directory `name`; it need not exist yet."""
+    if not name:
+        return no_corpus
+    return lambda platform, complain: Corpus(Path(name), platform, registry.events(), complain)
 
 
 def _case_files(places: Iterable[Path]) -> Iterator[Path]:

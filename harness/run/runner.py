@@ -108,6 +108,11 @@ class Runner:
                 raise UsageError(problems)
 
     @property
+    def is_deterministic(self) -> bool:
+        """Whether the same case must give the same history."""
+        return self._is_deterministic
+
+    @property
     def url(self) -> str:
         """The host's URL."""
         return self.host.url
@@ -133,15 +138,17 @@ class Runner:
         number: int = 0,
         seed: int = 0,
         record: Callable[[int, str, bytes], Recording] | None = None,
+        is_recorded: bool = False,
     ) -> None:
         """Send `case`. `number` and `seed` are given back with its Performance.
 
         `record` is asked for a Recording, with the number, the case's text and the header of its history,
-        before anything is sent. A host that is lost meanwhile shows when the case is collected. Raises
+        before anything is sent. With `is_recorded` a deterministic host ends with the decisions that it took.
+        A host that is lost meanwhile shows when the case is collected. Raises
         UsageError for a case that this host cannot or must not perform.
         """
         self._sent += 1
-        play = lines.encode_play(case, self.topology, f"{self._run_prefix}-{self._sent}")
+        play = lines.encode_play(case, self.topology, f"{self._run_prefix}-{self._sent}", is_recorded)
         intents = lines.intents(case, self.topology)
         self._refuse(intents)
         history = History(case.id, self.topology, intents)
@@ -178,9 +185,9 @@ class Runner:
         digest = current.digest.hexdigest() if current.digest and not trouble else ""
         return Performance(current.number, current.case, current.seed, history, digest, trouble)
 
-    def perform(self, case: Case, number: int = 0) -> Performance:
+    def perform(self, case: Case, number: int = 0, is_recorded: bool = False) -> Performance:
         """Begin `case` and collect it; nothing else may be under way."""
-        self.begin(case, number)
+        self.begin(case, number, is_recorded=is_recorded)
         return self.collect()
 
     def reopen(self) -> None:

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
 from harness.vocab.campaign import Bug, HostIdentity
-from harness.vocab.case import Case
+from harness.vocab.coverage import COVER, Covered
 from harness.vocab.history import History, Kind
 from harness.vocab.run import Run
 from harness.vocab.verdict import Cause, Finding, Verdict
@@ -47,15 +47,14 @@ def count_key(verdict: Verdict, cause: Cause | None) -> str:
     return f"{verdict.value}-{cause.value}" if cause else verdict.value
 
 
-def seen(case: Case, history: History) -> dict[str, int]:
-    """What a run showed: phases, events that were performed, and events performed at a phase's moment."""
+def seen(history: History, cover: Iterable[Covered]) -> dict[str, int]:
+    """What a run showed: phases, events that were performed, and what it covered."""
     found = dict.fromkeys((f"phase:{phase.value}" for phase in history.marks), 1)
     performed = {record.step for record in history.records if record.kind is Kind.INVOKE}
     for index in performed:
-        name = history.intents[index].event
-        found[f"event:{name}"] = 1
-        if phase := case.steps[index].when.phase:
-            found[f"pair:{name}/{phase}"] = 1
+        found[f"event:{history.intents[index].event}"] = 1
+    for item in cover:
+        found[f"{COVER}:{item.event}/{item.phase}/{item.state}"] = 1
     return found
 
 
@@ -77,6 +76,7 @@ class Tally:
         self._counts: Counter[str] = Counter()
         self._by_host: dict[str, Counter[str]] = {url: Counter() for url in urls}
         self._seen: Counter[str] = Counter()
+        self._search: Counter[str] = Counter()
         self._bugs: dict[str, Bug] = {}
         self._identities: dict[str, HostIdentity] = {}
         self._kept: list[Run] = []
@@ -100,6 +100,11 @@ class Tally:
         with self._lock:
             if len(self._troubles) < TROUBLES_MAX:
                 self._troubles[sentence[:500]] = None
+
+    def effort(self, what: str, count: int = 1) -> None:
+        """Something was done to find more: `what`, in words, so many times."""
+        with self._lock:
+            self._search[what] += count
 
     def wants(self, run: Run) -> bool:
         """Whether `run` is to be kept with its history; it is counted as kept."""
@@ -175,6 +180,7 @@ class Tally:
                 kept=tuple(sorted(self._kept, key=lambda run: run.number)),
                 oracles=tuple(self.oracles),
                 trouble=tuple(self._troubles),
+                search=dict(sorted(self._search.items())),
             )
 
 
@@ -190,3 +196,4 @@ class Facts:
     kept: tuple[Run, ...]
     oracles: tuple[str, ...]
     trouble: tuple[str, ...]
+    search: dict[str, int]

@@ -28,6 +28,7 @@ from harness.run.twinstory import Story
 from harness.vocab.case import Case
 from harness.vocab.errors import InfraError, Problem, UsageError
 from harness.vocab.history import History
+from harness.vocab.schedule import Schedule
 from harness.vocab.topology import Afu, Topology
 from harness.vocab.verdict import ExitCode
 
@@ -172,7 +173,7 @@ class Twins:
         for number in range(1, self.result.times):
             if not signatures:
                 break
-            performed = self._perform(replace(case, schedule_seed=case.schedule_seed + number))
+            performed = self._perform(replace(case, schedule=Schedule.of_seed(case.schedule.seed + number)))
             signatures &= performed[0].signatures if performed else frozenset()
         return signatures
 

@@ -22,7 +22,8 @@ from ctypes import c_bool
 from multiprocessing.connection import Connection
 from typing import Any, Protocol
 
-from harness.run.lane import Counting, Lane, Stopping
+from harness.run.lane import Lane
+from harness.run.orders import Counting, Stopping
 from harness.run.tally import Tally
 from harness.vocab.campaign import HostIdentity
 from harness.vocab.run import Run
@@ -55,7 +56,7 @@ class Flag:
         self._is_set.value = True
 
 
-_COUNTING = frozenset({"identify", "trouble", "wants", "count", "minimised"})
+_COUNTING = frozenset({"identify", "trouble", "effort", "wants", "count", "minimised"})
 
 
 class Worker(Protocol):
@@ -202,6 +203,10 @@ class RemoteTally:
     def trouble(self, sentence: str) -> None:
         """See Tally."""
         self._tell("trouble", sentence)
+
+    def effort(self, what: str, count: int = 1) -> None:
+        """See Tally."""
+        self._tell("effort", what, count)
 
     def wants(self, run: Run) -> bool:
         """See Tally."""

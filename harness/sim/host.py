@@ -10,6 +10,7 @@ import orjson
 
 from harness.sim import phyp as firmware
 from harness.sim.card import CardHardware
+from harness.sim.deciding import decider
 from harness.sim.driver.context import DriverAfu, DriverCard
 from harness.sim.driver.guest import GuestDriver
 from harness.sim.driver.linux import LinuxGuestDriver
@@ -119,7 +120,7 @@ class SimulatedHost:
         replies: list[str] = []
         try:
             play = orjson.loads(line[:PLAY_BYTES_MAX])["play"]
-            machine, surface, _ = self._build(int(play["schedule"]), replies)
+            machine, surface, _ = self._build(play["schedule"], replies)
             player = Player(machine, surface, replies.append)
             player.begin(play["steps"])
         except (ValueError, KeyError, TypeError, AttributeError) as error:
@@ -150,8 +151,8 @@ class SimulatedHost:
             self.shell_machine = Shell(machine, files, replies)
         return self.shell_machine.run(command)
 
-    def _build(self, seed: int, replies: list[str]) -> tuple[Machine, Surface, FileTree]:
-        machine = Machine(seed, replies.append)
+    def _build(self, schedule: object, replies: list[str]) -> tuple[Machine, Surface, FileTree]:
+        machine = Machine(decider(schedule), replies.append)
         plans = _CARDS[self.platform]
         afu_class = self._mutated(CardHardware, "card")
         cards: list[DriverCard] = []

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from json.encoder import encode_basestring_ascii as quote
 
-from harness.sim.scheduler import Flow, Scheduler, Task, WaitQueue
+from harness.sim.scheduler import Decide, Flow, Scheduler, Task, WaitQueue
 
 BEGIN_US = 88_000_000
 """Time since boot when a case begins, in the host's log and trace lines."""
@@ -46,8 +46,8 @@ class InterruptLine:
 class Machine:
     """The parts of the kernel and the chipset that everything else stands on."""
 
-    def __init__(self, seed: int, emit: Callable[[str], None]) -> None:
-        self.scheduler = Scheduler(seed, BEGIN_US)
+    def __init__(self, decide: Decide, emit: Callable[[str], None]) -> None:
+        self.scheduler = Scheduler(decide, BEGIN_US)
         self.emit = emit
         self.slabs = {"kmalloc-1k": 64, "kmalloc-64": 256, "mm_struct": 80, "pid": 150}
         self.lines: dict[int, InterruptLine] = {}

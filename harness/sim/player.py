@@ -7,6 +7,7 @@ from typing import Any
 
 import orjson
 
+from harness.sim.deciding import Recorded
 from harness.sim.driver.fileops import BusError
 from harness.sim.lane import Lane, Part, Trigger
 from harness.sim.machine import BEGIN_US, Machine, SystemCallError
@@ -77,6 +78,9 @@ class Player:
         except SystemCallError:
             got["error"] = f"lanes still busy: {', '.join(self._busy(list(self.lanes)))}"
         got["performed"] = self.performed
+        decide = self.machine.scheduler.decide
+        if isinstance(decide, Recorded):
+            got["decisions"], got["options"] = decide.decisions, decide.options
         self.emit(
             f'{{"t":{self.machine.case_us},"is":"end","who":"harness","got":{orjson.dumps(got).decode()}}}'
         )

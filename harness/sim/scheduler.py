@@ -1,21 +1,19 @@
-"""Tasks in virtual time: the schedule seed decides who runs next, so a case always gives the same history.
+"""Tasks in virtual time: the schedule decides who runs next, so a case always gives the same history.
 
 The rules:
 1. A task is a generator. It runs alone until it yields; what it yields says how it wants to go on:
    a ``str`` names a point where anybody may go first, an ``int`` is a sleep in microseconds, and a `Wait`
    blocks until its queue is woken, its time is over, or (where the wait allows it) it is interrupted.
 2. Each resumption costs one microsecond. Time jumps only when nobody can run.
-3. Where several tasks can run, the schedule decides; there is no other source of chance.
+3. Where several tasks can run, the schedule decides (see `deciding`); there is no other source of chance.
 """
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator, Sequence
 from enum import Enum
 from heapq import heappop, heappush
 from typing import Any
-
-_MASK = (1 << 64) - 1
 
 
 class Wake(Enum):
@@ -65,6 +63,13 @@ class Task:
         self.sleep_id = 0  # tells a timer that its sleeper has gone on meanwhile
 
 
+Ready = Sequence[tuple[Task, Wake | None]]
+"""Tasks that can go on, in the order of their becoming ready."""
+
+Decide = Callable[[Ready, Task | None], int]
+"""Gives the place in what is ready, two tasks or more, of the one that goes next; told which one ran last."""
+
+
 def join(task: Task) -> Flow:
     """Wait until `task` has ended."""
     if not task.is_done:
@@ -95,12 +100,12 @@ class Lock:
 class Scheduler:
     """All tasks of one simulated host, and its clock."""
 
-    def __init__(self, seed: int, begin_us: int = 0) -> None:
+    def __init__(self, decide: Decide, begin_us: int = 0) -> None:
         self.now_us = begin_us
         self.current: Task | None = None
         self.steps = 0
         self.is_over = False
-        self._state = seed & _MASK
+        self.decide = decide
         self._ready: list[tuple[Task, Wake | None]] = []
         self._timers: list[tuple[int, int, Task, int]] = []
         self._timer_number = 0
@@ -127,12 +132,12 @@ class Scheduler:
 
     def run(self, steps: int) -> bool:
         """Run for `steps` resumptions; False when `is_over`, or when nobody can ever run again."""
-        ready, timers = self._ready, self._timers
+        ready, timers, decide = self._ready, self._timers, self.decide
         for _ in range(steps):
             if self.is_over or (not ready and not self._jump()):
                 return False
             self.now_us += 1
-            task, why = ready.pop(self._draw(len(ready))) if len(ready) > 1 else ready.pop()
+            task, why = ready.pop(decide(ready, self.current)) if len(ready) > 1 else ready.pop()
             self.current = task
             try:
                 wish = task.body.send(why)
@@ -192,10 +197,3 @@ class Scheduler:
         task.wait = None
         task.sleep_id += 1
         self._ready.append((task, why))
-
-    def _draw(self, count: int) -> int:
-        """A number below `count` from the schedule (splitmix64, the same on every machine)."""
-        self._state = state = self._state + 0x9E3779B97F4A7C15 & _MASK
-        state = (state ^ state >> 30) * 0xBF58476D1CE4E5B9 & _MASK
-        state = (state ^ state >> 27) * 0x94D049BB133111EB & _MASK
-        return (state ^ state >> 31) % count

@@ -62,9 +62,11 @@ class Campaign:
     """The summary of a campaign; everything that reports and the gate need, bounded in size.
 
     `counts` is runs by verdict value, with UNKNOWN split by cause: ``pass``, ``fail``, ``unknown-infra``,
-    ``unknown-indeterminate``, ``unknown-vacuous``, ``unknown-oracle-error``. `by_host` is the same for each
-    URL. `seen` counts runs in which a phase (``phase:recovered``), an event (``event:Attach``) or a pair was
-    seen. `kept` are the runs with a directory. `trouble` says what went wrong in the lab, in words.
+    ``unknown-indeterminate``, ``unknown-vacuous``, ``unknown-oracle-error``, ``unknown-nondeterminism``.
+    `by_host` is the same for each URL. `seen` counts runs in which a phase (``phase:recovered``), an event
+    (``event:Attach``), or an event in a phase on a context in a state (``cover:Attach/quiesce/opened``) was
+    seen. `kept` are the runs with a directory. `trouble` says what went wrong in the lab, in words. `search`
+    counts, in words too, what was done to find more.
     """
 
     plan: str
@@ -82,6 +84,7 @@ class Campaign:
     kept: tuple[Run, ...] = ()
     oracles: tuple[str, ...] = ()
     trouble: tuple[str, ...] = ()
+    search: Mapping[str, int] = field(default_factory=dict)
     versions: Mapping[str, str] = field(default_factory=dict)
 
     @property

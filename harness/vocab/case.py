@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from hashlib import sha256
 
 from harness.vocab.event import Event
+from harness.vocab.schedule import ANY, Schedule
 from harness.vocab.topology import Platform
-
-SCHEMA = 1
-"""The schema number of saved cases that this version writes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,21 +43,20 @@ class Case:
     """What we mean to do. `origin` says where it came from (a seed, a plan, a minimiser), for people only.
 
     `platform` and `needs` (features) say where it can be performed; `cards` is how many cards it needs.
-    `schedule_seed` decides who goes next on a deterministic host.
+    `schedule` decides who goes next on a deterministic host.
     """
 
     steps: tuple[Step, ...]
     platform: Platform
-    schedule_seed: int = 0
+    schedule: Schedule = ANY
     needs: frozenset[str] = frozenset()
     cards: int = 1
     origin: str = ""
-    schema: int = field(default=SCHEMA)
 
     @cached_property
     def id(self) -> str:
         """Twelve hexadecimal digits: the hash of all that decides what is done (so not of `origin`)."""
-        head = json.dumps([self.schema, self.platform.value, self.schedule_seed])
+        head = json.dumps([self.platform.value, self.schedule.to_json()])
         text = "\n".join([head, *[_essence(step) for step in self.steps]])
         return sha256(text.encode()).hexdigest()[:12]
 

@@ -30,6 +30,7 @@ class Cause(Enum):
     INDETERMINATE = "indeterminate"
     VACUOUS = "vacuous"
     ORACLE_ERROR = "oracle-error"
+    NONDETERMINISM = "nondeterminism"
 
 
 class ExitCode(IntEnum):

@@ -13,13 +13,17 @@ from dataclasses import MISSING, fields
 from functools import cache, lru_cache
 from typing import Any, NamedTuple, TypeVar, get_type_hints
 
-from harness.vocab.case import NOW, SCHEMA, Case, Step, When
+from harness.vocab.case import NOW, Case, Step, When
 from harness.vocab.errors import Problem, UsageError
 from harness.vocab.event import KERNEL, Event
 from harness.vocab.phase import phases
+from harness.vocab.schedule import Schedule
 from harness.vocab.topology import Platform
 from harness.wire.excerpt import excerpt, nearest
+from harness.wire.schedulejson import read_schedule
 
+SCHEMA = 2
+"""The schema number that is written. Schema 1, which is still read, has `schedule_seed`: a random walk's."""
 TEXT_LIMIT_BYTES = 8 << 20
 STEPS_LIMIT = 10_000
 PROBLEMS_SHOWN = 50
@@ -33,7 +37,8 @@ _NAME = re.compile(r"[ -.0-\[\]-~]{0,256}")  # printable ASCII without slashes: 
 _HOUR_MS = 3_600_000
 _U64 = (1 << 64) - 1
 _LIMITS = {"after_ms": (0, _HOUR_MS), "nth": (1, 1000), "within_ms": (0, _HOUR_MS)}
-_CASE_KEYS = ("schema", "platform", "schedule_seed", "needs", "cards", "origin", "signature", "steps")
+_SCHEDULE_KEYS = {1: "schedule_seed", SCHEMA: "schedule"}
+_CASE_KEYS = ("schema", "platform", "needs", "cards", "origin", "signature", "steps")
 _STEP_KEYS = ("actor", "event", "with", "when")
 _WHEN_KEYS = ("after_ms", "phase", "nth", "within_ms")
 _KINDS: dict[type, str] = {str: "a text", int: "a whole number", bool: "true or false"}
@@ -50,9 +55,9 @@ class SavedCase(NamedTuple):
 def dump(case: Case, signature: str = "") -> str:
     """Return the text of the file that saves `case`."""
     head: dict[str, Any] = {
-        "schema": case.schema,
+        "schema": SCHEMA,
         "platform": case.platform.value,
-        "schedule_seed": case.schedule_seed,
+        "schedule": case.schedule.to_json(),
         "needs": sorted(case.needs),
         "cards": case.cards,
         "origin": case.origin,
@@ -104,16 +109,19 @@ class _Reader:
     def saved_case(self, text: str | bytes) -> SavedCase | None:
         """The case, or None after problems."""
         value = self._parsed(text)
-        if value is None or not self._is_known_schema(value):
+        if value is None:
             return None
-        self._only(value, _CASE_KEYS, "")
+        schedule_key = self._schedule_key(value)
+        if not schedule_key:
+            return None
+        self._only(value, (*_CASE_KEYS, schedule_key), "")
         platform = self._get(value, "platform", str, "", "")
         allowed = tuple(item.value for item in Platform)
         if platform in allowed:
             self._platform = Platform(platform)
         elif platform:
             self._unknown("platform", platform, allowed, "platform")
-        seed = self._bounded(value, "schedule_seed", 0, (0, _U64), "")
+        schedule = self._schedule(value, schedule_key)
         cards = self._bounded(value, "cards", 1, (1, 64), "")
         signature = self._get({"signature": "", **value}, "signature", str, "", "")
         if signature and not _SIGNATURE.fullmatch(signature):
@@ -125,7 +133,7 @@ class _Reader:
         steps = self._steps(value)
         if self.problems or self._platform is None:
             return None
-        return SavedCase(Case(steps, self._platform, seed, needs, cards, origin), signature)
+        return SavedCase(Case(steps, self._platform, schedule, needs, cards, origin), signature)
 
     def _parsed(self, text: str | bytes) -> dict[str, Any] | None:
         if len(text) > TEXT_LIMIT_BYTES:
@@ -141,11 +149,19 @@ class _Reader:
             return None
         return value
 
-    def _is_known_schema(self, value: dict[str, Any]) -> bool:
+    def _schedule_key(self, value: dict[str, Any]) -> str:
+        """Where the schema of this file has the schedule; empty when the schema is not known."""
         schema = self._get(value, "schema", int, -1, "")
-        if schema not in (-1, SCHEMA):
-            self._problem(f"unknown schema number {schema}", "schema", f"{SCHEMA}")
-        return schema == SCHEMA
+        if schema != -1 and schema not in _SCHEDULE_KEYS:
+            self._problem(f"unknown schema number {schema}", "schema", ", ".join(map(str, _SCHEDULE_KEYS)))
+        return _SCHEDULE_KEYS.get(schema, "")
+
+    def _schedule(self, value: dict[str, Any], key: str) -> Schedule:
+        found = read_schedule(value.get(key, 0), f"{self._where}: {key}")
+        if isinstance(found, Schedule):
+            return found
+        self.problems += found
+        return Schedule()
 
     def _needs(self, value: dict[str, Any]) -> frozenset[str]:
         needs = self._get({"needs": [], **value}, "needs", list, [], "")

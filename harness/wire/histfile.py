@@ -11,13 +11,15 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from harness.vocab.case import SCHEMA
 from harness.vocab.errors import Problem, ProtocolError, UsageError
 from harness.vocab.event import Fate, Role
 from harness.vocab.history import History, Intent, Record
 from harness.vocab.topology import Afu, Card, Mode, Platform, Topology
 from harness.wire.excerpt import excerpt
 from harness.wire.lines import Decoder, json_object
+
+SCHEMA = 1
+"""The schema number of a history's header."""
 
 
 class Header(NamedTuple):

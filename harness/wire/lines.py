@@ -66,8 +66,10 @@ def _on_host(number: int, step: Step, topology: Topology, ask: Callable[[str, Ev
         raise UsageError(Problem(what, f"steps[{number}]", has)) from error
 
 
-def encode_play(case: Case, topology: Topology, run: str) -> bytes:
+def encode_play(case: Case, topology: Topology, run: str, is_recorded: bool = False) -> bytes:
     """Return the line that has a host play `case`, with its newline. `run` must never be used twice.
+
+    With `is_recorded` a deterministic host says at the end which decisions it took.
 
     A step's trigger stands on its first part. Raises UsageError, with every problem, when the case is for
     another platform, names things that the host has not, or waits for a phase that it never reaches.
@@ -87,7 +89,11 @@ def encode_play(case: Case, topology: Topology, run: str) -> bytes:
             problems.extend(replace(problem, where=f"steps[{number}]") for problem in error.problems)
     if problems:
         raise UsageError(problems)
-    play = {"play": {"run": run, "schedule": case.schedule_seed, "steps": parts}}
+    schedule = case.schedule.to_json()
+    if is_recorded:
+        named = schedule if isinstance(schedule, dict) else {"strategy": "random", "seed": schedule}
+        schedule = {**named, "record": True}
+    play = {"play": {"run": run, "schedule": schedule, "steps": parts}}
     return orjson.dumps(play, option=orjson.OPT_APPEND_NEWLINE)
 
 

@@ -55,7 +55,7 @@ def test_a_planted_property_shrinks_to_a_short_case():
     case = find(cases(POWERVM, RULES, EVENTS), stores_and_detaches_late, settings=shrinking)
     free = [s for s in case.steps if s.event.role is not Role.CLOSING]
     names = [type(s.event).__name__ for s in free if type(s.event).__name__ != "ExitActor"]
-    assert len(names) <= 10, names  # two contexts, an error, the two that were planted, one more
+    assert len(names) <= 16, names  # of 40: three contexts, errors, the two that were planted, two more
 
 
 def test_seeds_are_spread_evenly():

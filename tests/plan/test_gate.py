@@ -115,6 +115,8 @@ TRUTH = [
     ("undecided", campaign({"unknown-indeterminate": 3}), NONE, ExitCode.UNKNOWN,
      "3 of 203 runs (1.5 %) could not be"),
     ("broken oracle", campaign({"unknown-oracle-error": 3}), NONE, ExitCode.UNKNOWN, "made an oracle break"),
+    ("not the same twice", campaign({"unknown-nondeterminism": 3}), NONE, ExitCode.UNKNOWN,
+     "3 of 203 runs (1.5 %) were not the same when they were performed again"),
     ("undecided beside lab trouble", campaign({"unknown-infra": 2, "unknown-indeterminate": 2}), NONE,
      ExitCode.UNKNOWN,
      "2 of 204 runs (1.0 %) could not be decided"),

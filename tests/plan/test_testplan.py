@@ -187,3 +187,14 @@ def test_budgets_are_read(text, budget):
 def test_what_is_no_budget_is_refused(text):
     with pytest.raises(UsageError, match="is no budget; allowed: a number above 0"):
         parse_budget(text, "--budget")
+
+
+def test_the_corpus_and_the_share_of_cases_performed_twice_have_defaults_and_bounds() -> None:
+    cases = load(SMALLEST, "p.toml", KNOWN).cases
+    assert (cases.corpus, cases.twice_every) == ("", 50)
+    given = load(SMALLEST + '[cases]\ncorpus = "a/corpus"\ntwice_every = 0\n', "p.toml", KNOWN).cases
+    assert (given.corpus, given.twice_every) == ("a/corpus", 0)
+    wrong = mistakes(SMALLEST + "[cases]\ncorpus = 5\ntwice_every = -1\n")
+    assert len(wrong) == 2
+    assert "cases.corpus" in wrong[0]
+    assert "cases.twice_every" in wrong[1]

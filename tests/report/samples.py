@@ -51,8 +51,9 @@ def healthy() -> Campaign:
         "phase:reset": (1170, 1186), "phase:recovered": (1102, 1100), "phase:failed-permanently": (68, 86),
         "event:Attach": (1200, 1200), "event:Detach": (640, 655), "event:ReadProblemState": (1033, 1041),
         "event:DropLink": (410, 0), "event:RaisePhypError": (0, 803), "event:KillActor": (200, 180),
-        "pair:Attach/quiesce": (32, 41), "pair:Detach/reset": (12, 18), "pair:KillActor/detected": (5, 7),
-        "pair:Detach/quiesce": (29, 33),
+        "cover:Attach/quiesce/opened": (32, 41), "cover:Detach/reset/closed": (12, 18),
+        "cover:KillActor/detected/no-context": (5, 7), "cover:Detach/quiesce/closed": (29, 33),
+        "cover:Detach/quiesce/started": (2, 0), "cover:Attach/undetected/opened": (3, 4),
     }  # fmt: skip
     both = {NV: 0, VM: 1}
     per_host = {f"{key}@{url}": seen[key][index] for key in seen for url, index in both.items()}

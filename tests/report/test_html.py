@@ -168,7 +168,7 @@ def test_hostile_text_stays_text(evil):
     campaign = replace(
         failing(), plan=evil, title=evil, started=evil, budget=evil, bugs=(bug,), kept=(run,),
         trouble=(evil,), by_host={evil: {"pass": 1}}, oracles=(evil,), versions={evil: evil}, hosts=(host,),
-        seen={f"phase:{evil}": 1, f"event:{evil}": 2, f"pair:{evil}/{evil}": 3},
+        seen={f"phase:{evil}": 1, f"event:{evil}": 2, f"cover:{evil}/{evil}/{evil}": 3}, search={evil: 4},
     )  # fmt: skip
     one = replace(exhibit(history), run=run, judgement=judgement, case_text=evil, replay=evil)
     page = html.page(campaign, replace(STOPPED, reasons=(evil,)), [one])

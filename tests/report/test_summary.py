@@ -48,6 +48,16 @@ def test_phases_stand_in_their_order_and_only_where_the_platform_has_them():
     assert "| confirmed | 7 | - |\n| recovered | 5 | 0 |" in text
 
 
+def test_coverage_is_a_table_of_phases_in_their_order_with_what_the_search_did():
+    text = summary.render(replace(healthy(), search={"cases that covered something new": 4321}), RELEASED)
+    rows = [
+        line for line in text.splitlines() if line.startswith(("| undetected", "| detected", "| quiesce"))
+    ]
+    assert rows[-2:] == ["| detected | 1 | 1 | 12 |", "| quiesce | 2 | 3 | 137 |"]
+    assert text.index("| undetected | 1 | 1 | 7 |") < text.index(rows[-2])
+    assert "The search: 4,321 cases that covered something new." in text
+
+
 @pytest.mark.parametrize("ended", list(Ended))
 def test_an_empty_campaign_is_told_too(ended):
     campaign = Campaign("p", "", 1, "2026-11-21T02:00:00Z", 0.0, ended, "60s")

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 from harness.events.load import Load
 from harness.events.open import Open
 from harness.events.pause import Pause
 from harness.events.store import Store
+from harness.gen.rarity import NOTHING_SEEN, Rarity
 from harness.vocab.case import Case, Step, When
 from harness.vocab.history import History
 from harness.vocab.oracle import Oracle
-from harness.vocab.topology import Platform
+from harness.vocab.schedule import Schedule
+from harness.vocab.topology import Platform, Topology
 from harness.vocab.verdict import Cause, Finding, Verdict
 from tests.run.fake import BAD_VALUE
 
@@ -28,7 +30,22 @@ def pause(ms: int, when: When | None = None) -> Step:
 
 
 def case(*steps: Step, seed: int = 0) -> Case:
-    return Case(steps, Platform.POWERVM, schedule_seed=seed, origin="a test")
+    return Case(steps, Platform.POWERVM, schedule=Schedule.of_seed(seed), origin="a test")
+
+
+class Drawn:
+    """Draws by a function of seed and topology; a variation is a fresh case."""
+
+    def __init__(self, fresh: Callable[[int, Topology], Case]) -> None:
+        self._fresh = fresh
+
+    def fresh(self, seed: int, topology: Topology, _rarity: Rarity = NOTHING_SEEN) -> Case:
+        return self._fresh(seed, topology)
+
+    def varied(
+        self, seed: int, _parents: Sequence[Case], topology: Topology, _rarity: Rarity = NOTHING_SEEN
+    ) -> Case:
+        return self._fresh(seed, topology)
 
 
 GOOD_CASE = case(OPEN, LOAD)

@@ -15,7 +15,8 @@ from harness.plan.budget import Budget
 from harness.registry import events
 from harness.run import lane as lane_module
 from harness.run.campaign import Setup, perform, share
-from harness.run.lane import Orders, case_seed
+from harness.run.lane import case_seed
+from harness.run.orders import Orders
 from harness.run.store import RunDirectory
 from harness.run.tally import KeepRules, Tally
 from harness.vocab.campaign import Ended
@@ -25,7 +26,7 @@ from harness.vocab.run import Run
 from harness.vocab.verdict import Finding, Verdict
 from harness.wire import casefile, histfile
 from harness.wire.campaignfile import campaign_from_json
-from tests.run.cases import BAD_CASE, GOOD_CASE, NO_BAD_VALUE, OPEN, RAISES, case, pause
+from tests.run.cases import BAD_CASE, GOOD_CASE, NO_BAD_VALUE, OPEN, RAISES, Drawn, case, pause
 from tests.run.fake import FakeSimulated
 
 
@@ -38,13 +39,15 @@ def draw_distinct(seed, _topology):
     return case(OPEN, pause(1), seed=seed)
 
 
-def setup(*openers, budget=None, draw=draw_distinct, saved=(), oracles=(NO_BAD_VALUE,), keep=None) -> Setup:
+def setup(
+    *openers, budget=None, draw=draw_distinct, saved=(), oracles=(NO_BAD_VALUE,), keep=None, **more
+) -> Setup:
     return Setup(
         plan="a-plan",
         title="A plan",
         budget=budget or Budget(cases=10),
         openers=openers,
-        orders=Orders(seed=5, draw=draw, oracles=oracles, saved=saved),
+        orders=Orders(seed=5, draw=Drawn(draw), oracles=oracles, saved=saved, **more),
         keep=keep or KeepRules(),
     )
 

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import time
+from collections import Counter
+
 import pytest
 
 from harness.hosts.inproc import InprocHost
-from harness.run.judge import FINDINGS_MAX, judge
+from harness.run import judge as judge_module
+from harness.run.judge import FINDINGS_MAX, SLOW_MAX, judge
 from harness.run.runner import Runner
 from harness.vocab.history import History
 from harness.vocab.oracle import Oracle
@@ -72,3 +76,47 @@ def test_findings_of_one_oracle_are_bounded_and_the_rest_is_counted() -> None:
     findings = judge(history_of(GOOD_CASE), [many]).findings
     assert len(findings) == FINDINGS_MAX + 1
     assert "7 more" in findings[-1].message
+
+
+def _loops(_history: History):
+    while True:
+        try:
+            pass
+        except Exception:  # noqa: BLE001, S112 - what a careless oracle may do
+            continue
+    yield  # an oracle is a generator
+
+
+def _floods(_history: History):
+    while True:
+        yield Finding("floods", "again", "and again", ())
+
+
+LOOPS = Oracle("loops", "Never ends", _loops)
+FLOODS = Oracle("floods", "Never stops complaining", _floods)
+
+
+def test_an_oracle_that_loops_for_ever_is_broken_off_named_and_soon_not_asked_any_more(monkeypatch) -> None:
+    monkeypatch.setattr(judge_module, "ORACLE_LIMIT_S", 0.05)
+    monkeypatch.setattr(judge_module, "_slow", Counter())
+    history = history_of(GOOD_CASE)
+    for times in range(SLOW_MAX + 1):
+        judgement = judge(history, [LOOPS, NO_BAD_VALUE])
+        (finding,) = judgement.findings
+        assert (finding.signature, finding.cause) == ("loops/takes-too-long", Cause.ORACLE_ERROR)
+        assert ("was not asked" in finding.message) == (times == SLOW_MAX)
+        assert judgement.verdict is Verdict.UNKNOWN
+
+
+def test_what_comes_after_an_oracle_that_was_broken_off_is_left_alone(monkeypatch) -> None:
+    monkeypatch.setattr(judge_module, "ORACLE_LIMIT_S", 0.05)
+    monkeypatch.setattr(judge_module, "_slow", Counter())
+    judge(history_of(GOOD_CASE), [LOOPS])
+    until = time.monotonic() + 0.6  # the watchdog looks several times meanwhile
+    while time.monotonic() < until:
+        pass
+
+
+def test_an_oracle_that_never_stops_complaining_is_contained() -> None:
+    judgement = judge(history_of(GOOD_CASE), [FLOODS])
+    assert len(judgement.findings) == FINDINGS_MAX + 1

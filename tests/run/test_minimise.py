@@ -6,6 +6,7 @@ import pytest
 
 from harness.run.minimise import minimise
 from harness.vocab.case import When
+from harness.vocab.schedule import Schedule
 from tests.run.cases import OPEN, case, pause, store
 
 
@@ -77,4 +78,4 @@ def test_when_the_executions_run_out_the_best_so_far_is_given_and_said_to_be_unf
 
 def test_the_header_is_kept() -> None:
     original = case(pause(1), pause(2), seed=77)
-    assert minimise(original, lambda _: True).case.schedule_seed == 77
+    assert minimise(original, lambda _: True).case.schedule == Schedule.of_seed(77)

@@ -13,12 +13,12 @@ from harness.hosts.inproc import InprocHost
 from harness.plan.budget import Budget
 from harness.run import planrun, prepare
 from harness.run.campaign import Setup, perform
-from harness.run.lane import Orders
+from harness.run.orders import Orders
 from harness.run.store import RunDirectory
 from harness.run.workers import Flag
 from harness.vocab.campaign import Ended
 from harness.vocab.errors import InfraError, UsageError
-from tests.run.cases import NO_BAD_VALUE, OPEN, case, pause
+from tests.run.cases import NO_BAD_VALUE, OPEN, Drawn, case, pause
 from tests.run.fake import FakeSimulated
 
 PLAN = """
@@ -50,7 +50,7 @@ def test_a_lane_whose_process_is_killed_is_lab_trouble_and_the_others_go_on(numb
         ("good:", lambda: InprocHost("good:", FakeSimulated())),
         ("bad:", lambda: InprocHost("bad:", Deadly())),
     )
-    orders = Orders(seed=5, draw=draw, oracles=(NO_BAD_VALUE,))
+    orders = Orders(seed=5, draw=Drawn(draw), oracles=(NO_BAD_VALUE,))
     directory = RunDirectory.create(datetime.now(UTC), root=tmp_path)
     campaign = perform(Setup("a-plan", "A plan", Budget(cases=40), openers, orders), directory)
     assert campaign.ended is Ended.BUDGET
@@ -95,7 +95,7 @@ def test_a_run_directory_is_gated_and_reported_where_nothing_of_the_project_is(t
     read = prepare.read_plan(project / "plan.toml")
     setup = prepare.setup(read)
     opener = ("sim://powervm", lambda: InprocHost("sim://powervm", FakeSimulated()))
-    orders = Orders(seed=5, draw=draw, oracles=(NO_BAD_VALUE,))
+    orders = Orders(seed=5, draw=Drawn(draw), oracles=(NO_BAD_VALUE,))
     setup = Setup(setup.plan, setup.title, setup.budget, (opener,), orders)
     outcome = planrun.run_plan(read, setup, planrun.new_directory(elsewhere / "out"))
     monkeypatch.chdir(elsewhere)
@@ -108,7 +108,7 @@ def test_a_full_disk_ends_a_campaign_with_words_that_name_the_directory(tmp_path
     (tmp_path / "issues.toml").write_text("schema = 1\n")
     (tmp_path / "plan.toml").write_text(PLAN.format(saved='"cases"', issues="issues.toml"))
     read = prepare.read_plan(tmp_path / "plan.toml")
-    orders = Orders(seed=5, draw=draw, oracles=(NO_BAD_VALUE,))
+    orders = Orders(seed=5, draw=Drawn(draw), oracles=(NO_BAD_VALUE,))
     opener = ("a:", lambda: InprocHost("a:", FakeSimulated()))
     directory = planrun.new_directory(tmp_path / "out")
 

@@ -36,6 +36,7 @@ from harness.run.twintext import text
 from harness.sim.host import SimulatedHost
 from harness.vocab.case import Case, Step, When
 from harness.vocab.errors import InfraError, UsageError
+from harness.vocab.schedule import Schedule
 from harness.vocab.topology import Platform
 from harness.vocab.verdict import ExitCode
 from harness.wire import casefile
@@ -54,7 +55,7 @@ RECOVERABLE = Step("nemesis", RaiseRecoverableError(AFU))
 
 
 def case(*steps: Step, seed: int = 1) -> Case:
-    return Case(steps, Platform.POWERVM, schedule_seed=seed, cards=2, origin="a test")
+    return Case(steps, Platform.POWERVM, schedule=Schedule.of_seed(seed), cards=2, origin="a test")
 
 
 def host(

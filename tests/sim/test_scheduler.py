@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-from harness.sim.scheduler import Flow, Lock, Scheduler, Wait, WaitQueue, Wake, join
+from collections.abc import Callable
+from itertools import pairwise
+
+import pytest
+
+from harness.sim.deciding import Decisions, Priorities, RandomWalk, Recorded, decider
+from harness.sim.scheduler import Decide, Flow, Lock, Scheduler, Wait, WaitQueue, Wake, join
 
 
 def test_time_jumps_only_when_nobody_can_run() -> None:
-    scheduler = Scheduler(1)
+    scheduler = Scheduler(RandomWalk(1))
     seen: list[tuple[str, int]] = []
 
     def sleeper() -> Flow:
@@ -27,7 +33,7 @@ def test_time_jumps_only_when_nobody_can_run() -> None:
 
 
 def test_stale_timer_moves_no_clock() -> None:
-    scheduler = Scheduler(1)
+    scheduler = Scheduler(RandomWalk(1))
     queue = WaitQueue()
     times: list[int] = []
 
@@ -49,7 +55,7 @@ def test_stale_timer_moves_no_clock() -> None:
 
 
 def test_wait_ends_by_wake_by_time_or_by_interruption() -> None:
-    scheduler = Scheduler(1)
+    scheduler = Scheduler(RandomWalk(1))
     queue = WaitQueue()
     why: dict[str, Wake] = {}
 
@@ -69,7 +75,7 @@ def test_wait_ends_by_wake_by_time_or_by_interruption() -> None:
 
 
 def test_uninterruptible_wait_is_not_cut() -> None:
-    scheduler = Scheduler(1)
+    scheduler = Scheduler(RandomWalk(1))
 
     def waiter() -> Flow:
         yield Wait(WaitQueue(), is_interruptible=False)
@@ -82,7 +88,7 @@ def test_uninterruptible_wait_is_not_cut() -> None:
 
 def test_seed_decides_the_order_and_nothing_else_does() -> None:
     def order(seed: int) -> str:
-        scheduler = Scheduler(seed)
+        scheduler = Scheduler(RandomWalk(seed))
         seen: list[str] = []
 
         def task(name: str) -> Flow:
@@ -100,7 +106,7 @@ def test_seed_decides_the_order_and_nothing_else_does() -> None:
 
 
 def test_join_returns_after_the_end_and_lock_excludes() -> None:
-    scheduler = Scheduler(3)
+    scheduler = Scheduler(RandomWalk(3))
     lock = Lock()
     inside: list[int] = []
     most: list[int] = []
@@ -125,3 +131,61 @@ def test_join_returns_after_the_end_and_lock_excludes() -> None:
     scheduler.run(1000)
     assert max(most) == 1
     assert done == [True]
+
+
+def names_in_order(decide: Decide, tasks: int = 3, points: int = 4) -> str:
+    """Which of some tasks ran, in order: each writes its name and goes on, `points` times."""
+    scheduler = Scheduler(decide)
+    seen: list[str] = []
+
+    def task(name: str) -> Flow:
+        for _ in range(points):
+            seen.append(name)
+            yield "step"
+
+    for name in "abcdefgh"[:tasks]:
+        scheduler.spawn(task(name), name, 1)
+    scheduler.run(200)
+    return "".join(seen)
+
+
+def test_without_decisions_each_task_runs_until_it_must_wait() -> None:
+    assert names_in_order(Decisions({})) == "aaaabbbbcccc"
+
+
+def test_one_decision_is_one_deviation() -> None:
+    assert names_in_order(Decisions({0: 2})) == "ccccaaaabbbb"
+    assert names_in_order(Decisions({2: 1})) == "aabbbbccccaa"
+    assert names_in_order(Decisions({2: 2})) == "aaccccbbbbaa"
+    assert names_in_order(Decisions({2: 2 + 3 * 7})) == "aaccccbbbbaa", "a choice counts on from the first"
+
+
+def test_priorities_let_the_first_go_on_but_for_the_changes() -> None:
+    """Three tasks that never wait: without changes three stretches, and each change adds one at most."""
+    for seed in range(50):
+        for changes in range(4):
+            order = names_in_order(Priorities(seed, changes, 10))
+            stretches = 1 + sum(one != other for one, other in pairwise(order))
+            assert 3 <= stretches <= 3 + changes
+    assert len({names_in_order(Priorities(seed, 0, 10)) for seed in range(50)}) == 6
+    assert len({names_in_order(Priorities(seed, 1, 10)) for seed in range(200)}) > 12
+
+
+@pytest.mark.parametrize("strategy", [RandomWalk, lambda seed: Priorities(seed, 2, 8)])
+def test_what_was_recorded_gives_the_same_order(strategy: Callable[[int], Decide]) -> None:
+    orders = set()
+    for seed in range(50):
+        recorded = Recorded(strategy(seed))
+        order = names_in_order(recorded)
+        assert order == names_in_order(strategy(seed))
+        assert names_in_order(Decisions(dict(recorded.decisions))) == order
+        orders.add(order)
+    assert len(orders) > 5, "the schedules must not all be one"
+
+
+@pytest.mark.parametrize(
+    "schedule", [None, "x", {}, {"strategy": "none"}, {"strategy": "priority", "seed": 1}, {"seed": 1}, []]
+)
+def test_a_schedule_that_makes_no_sense_is_refused(schedule: object) -> None:
+    with pytest.raises((ValueError, TypeError, KeyError)):
+        decider(schedule)

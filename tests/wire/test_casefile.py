@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import MISSING, fields
+from dataclasses import MISSING, fields, replace
 from typing import Any, get_type_hints
 
 import pytest
@@ -13,6 +13,7 @@ from harness import registry
 from harness.vocab.case import Case, Step, When
 from harness.vocab.errors import UsageError
 from harness.vocab.event import Event
+from harness.vocab.schedule import UNTIL_IT_WAITS, Schedule, Strategy
 from harness.vocab.topology import Platform
 from harness.wire.casefile import PROBLEMS_SHOWN, STEPS_LIMIT, TEXT_LIMIT_BYTES, dump, load
 from tests.wire.samples import SAMPLES, Aim, Bare
@@ -24,7 +25,7 @@ CASE = Case(
         Step("harness", Aim("afu0.1", is_hard=True)),
     ),
     Platform.POWERNV,
-    schedule_seed=77,
+    schedule=Schedule.of_seed(77),
     needs=frozenset({"kprobes", "debugfs"}),
     cards=2,
     origin="seed 5, minimised",
@@ -50,6 +51,32 @@ def test_a_case_comes_back_as_it_was() -> None:
     assert found.id == CASE.id
     assert signature == "loads_give_all_ones/valid-after-all-ones"
     assert dump(found, signature) == text
+
+
+@pytest.mark.parametrize(
+    "schedule",
+    [
+        Schedule(),
+        Schedule.of_seed((1 << 64) - 1),
+        Schedule(Strategy.PRIORITY, 7, 3, 400),
+        UNTIL_IT_WAITS,
+        Schedule(Strategy.DECISIONS, decisions=((0, 2), (12, 1))),
+    ],
+    ids=str,
+)
+def test_a_schedule_comes_back_as_it_was_and_is_part_of_the_id(schedule: Schedule) -> None:
+    case = replace(CASE, schedule=schedule)
+    found = load(dump(case), SAMPLES, "x.json").case
+    assert found == case
+    assert found.id == case.id != CASE.id
+
+
+def test_a_case_of_schema_1_still_loads() -> None:
+    old = {key: value for key, value in json.loads(dump(CASE)).items() if key != "schedule"}
+    text = json.dumps({**old, "schema": 1, "schedule_seed": 77})
+    assert load(text, SAMPLES, "x.json").case == CASE
+    (problem,) = problems(json.dumps({**old, "schema": 1, "schedule_seed": {"strategy": "decisions"}}))
+    assert problem.startswith("x.json: schedule_seed")
 
 
 def test_a_saved_case_has_one_line_a_step_and_no_defaults_in_when() -> None:
@@ -93,10 +120,36 @@ def test_every_event_can_be_saved_and_loaded(name: str) -> None:
 @pytest.mark.parametrize(
     ("change", "place", "says"),
     [
-        ({"schema": 2}, "schema", "unknown schema number 2"),
+        ({"schema": 3}, "schema", "unknown schema number 3"),
         ({"schema": "1"}, "schema", "wrong type"),
         ({"platform": "powernvm"}, "platform", "did you mean powervm?"),
-        ({"schedule_seed": -1}, "schedule_seed", "0 to"),
+        ({"schedule": -1}, "schedule", "0 to"),
+        ({"schedule": True}, "schedule", "0 to"),
+        ({"schedule": {"strategy": "prioritty"}}, "schedule.strategy", "did you mean priority?"),
+        ({"schedule": {"strategy": ["random"]}}, "schedule.strategy", "random, priority, decisions"),
+        ({"schedule": {"strategy": "random", "seed": 1, "within": 2}}, "schedule", "strategy, seed"),
+        (
+            {"schedule": {"strategy": "priority", "seed": 1, "changes": 2, "within": 0}},
+            "schedule.within",
+            "1 to",
+        ),
+        (
+            {"schedule": {"strategy": "decisions", "decisions": [[4, 1], [4, 2]]}},
+            "schedule.decisions",
+            "ascending",
+        ),
+        (
+            {"schedule": {"strategy": "decisions", "decisions": [[4, 0]]}},
+            "schedule.decisions",
+            "choices from 1",
+        ),
+        (
+            {"schedule": {"strategy": "decisions", "decisions": [[4, 1.0]]}},
+            "schedule.decisions",
+            "[index, choice]",
+        ),
+        ({"schedule": {"strategy": "decisions", "decisions": 5}}, "schedule.decisions", "[index, choice]"),
+        ({"schedule_seed": 4}, "", "unknown key"),
         ({"cards": 1.0}, "cards", "a whole number"),
         ({"needs": ["../x"]}, "needs[0]", "feature"),
         ({"signature": "../../etc/passwd"}, "signature", "oracle_name"),

@@ -14,10 +14,12 @@ from harness.vocab.errors import ProtocolError
 from harness.vocab.event import Event, Fate, Role
 from harness.vocab.history import Intent, Record
 from harness.vocab.request import VERBS, Request, Verb
+from harness.vocab.schedule import Schedule
 from harness.vocab.topology import Platform, Topology
 from harness.wire import cxl_abi, sysfs
 from harness.wire.histfile import topology_from_json, topology_to_json
 from harness.wire.lines import Decoder, encode_play, encode_request, encode_when
+from harness.wire.schedulejson import read_schedule
 from harness.wire.tracefs import TraceReader
 
 WIRE = Path(__file__).parents[2] / "fixtures" / "wire"
@@ -94,9 +96,10 @@ def test_a_case_becomes_the_vectors_play_line(noun: Any, wire: Any) -> None:
         Step(s["actor"], Scripted(tuple(map(request, s["requests"]))), When(**s.get("when", {})))
         for s in noun["steps"]
     )
-    line = encode_play(
-        Case(steps, platform, noun["schedule"]), Topology(platform, "6.1.0", ()), run=noun["run"]
-    )
+    schedule = read_schedule(noun["schedule"], "schedule")
+    assert isinstance(schedule, Schedule)
+    case = Case(steps, platform, schedule)
+    line = encode_play(case, Topology(platform, "6.1.0", ()), noun["run"], noun.get("is_recorded", False))
     assert line.endswith(b"\n")
     assert line.count(b"\n") == 1
     assert json.loads(line) == wire

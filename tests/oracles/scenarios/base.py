@@ -19,13 +19,12 @@ AFU, AFU2, OTHER = "afu0.0", "afu0.1", "afu1.0"
 
 @dataclass(frozen=True)
 class Scenario:
-    """A story; what a bad one must be found to be, by which records; and who else may complain of it."""
+    """A story; what a bad one must be found to be, and by which records."""
 
     name: str
     data: bytes
     kind: str
     expected: tuple[int, ...]
-    companions: frozenset[str]
 
     @property
     def is_ok(self) -> bool:
@@ -39,10 +38,10 @@ class Scenario:
 SCENARIOS: dict[str, Scenario] = {}
 
 
-def _tell(name: str, tell: Callable[[Story], bytes | None], kind: str, companions: str, is_nv: bool) -> None:
+def _tell(name: str, tell: Callable[[Story], bytes | None], kind: str, is_nv: bool) -> None:
     story = Story(POWERNV if is_nv else POWERVM)
     data = tell(story) or story.end()
-    SCENARIOS[name] = Scenario(name, data, kind, tuple(story.expected), frozenset(companions.split()))
+    SCENARIOS[name] = Scenario(name, data, kind, tuple(story.expected))
 
 
 _Tale = Callable[[Story], bytes | None]
@@ -52,17 +51,17 @@ def ok(name: str, is_nv: bool = False) -> Callable[[_Tale], _Tale]:
     """A story that no oracle may complain of."""
 
     def tell(tale: _Tale) -> _Tale:
-        _tell(f"ok-{name}", tale, "", "", is_nv)
+        _tell(f"ok-{name}", tale, "", is_nv)
         return tale
 
     return tell
 
 
-def bad(name: str, kind: str, companions: str = "", is_nv: bool = False) -> Callable[[_Tale], _Tale]:
-    """A story that its oracle must call `kind`; `companions` are oracles that rightly complain too."""
+def bad(name: str, kind: str, is_nv: bool = False) -> Callable[[_Tale], _Tale]:
+    """A story that its oracle must call `kind`."""
 
     def tell(tale: _Tale) -> _Tale:
-        _tell(f"bad-{name}", tale, kind, companions, is_nv)
+        _tell(f"bad-{name}", tale, kind, is_nv)
         return tale
 
     return tell

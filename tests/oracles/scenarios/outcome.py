@@ -52,7 +52,7 @@ def _(s: Story) -> None:
         s.proof()
 
 
-@bad("availability_returns-wrong-value", "availability-value", companions="loads_give_all_ones")
+@bad("availability_returns-wrong-value", "availability-value")
 def _(s: Story) -> None:
     strike(s)
     s.recover(AFU, 0)
@@ -148,7 +148,7 @@ _leak("slab-pid", slabs="pid 65 80 64\n")
 _leak("use-count", uses="2\n")
 
 
-@bad("resources_return-capacity", "capacity", companions="availability_returns")
+@bad("resources_return-capacity", "capacity")
 def _(s: Story) -> None:
     strike(s)
     s.recover(AFU, 0)

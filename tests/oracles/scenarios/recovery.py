@@ -185,7 +185,7 @@ def _(s: Story) -> None:
     s.proof()
 
 
-@bad("phases_in_order-late-purge", "purged-after-slot-reset", companions="contexts_purged", is_nv=True)
+@bad("phases_in_order-late-purge", "purged-after-slot-reset", is_nv=True)
 def _(s: Story) -> None:
     s.attach("a0", "c0", "afu0.0s", 0)
     s.drop_link("card0")

@@ -20,7 +20,7 @@ def _(s: Story) -> None:
     leave(s)
 
 
-@bad("others_undisturbed-purged", "purged", companions="recovery_confirmed")
+@bad("others_undisturbed-purged", "purged")
 def _(s: Story) -> None:
     s.attach("a1", "c1", "afu1.0s", 0)
     strike(s)
@@ -43,7 +43,7 @@ def _(s: Story) -> None:
     leave(s)
 
 
-@bad("others_undisturbed-load-fails", "load-fails", companions="loads_give_all_ones")
+@bad("others_undisturbed-load-fails", "load-fails")
 def _(s: Story) -> None:
     s.attach("a1", "c1", "afu1.0s", 0)
     strike(s)
