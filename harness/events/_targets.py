@@ -6,10 +6,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Self
 
-from harness.events._beliefs import HEIR
+from harness.events._beliefs import HEIR, has_driver
 from harness.vocab.event import NEMESIS, Chooser, Event, Target
 from harness.vocab.sketch import ContextBelief, Sketch
-from harness.vocab.topology import Card, Topology
+from harness.vocab.topology import Card, Platform, Topology
 
 
 def opened(sketch: Sketch) -> list[Target]:
@@ -49,6 +49,18 @@ def afus_of(topology: Topology) -> list[Target]:
 def cards_of(topology: Topology) -> list[Target]:
     """Every card, for the nemesis."""
     return [(NEMESIS, card.name) for card in topology.cards]
+
+
+def takeable_cards(sketch: Sketch, topology: Topology) -> list[Target]:
+    """Cards that have their driver and can lose it.
+
+    On PowerVM only while all of them have it: the driver gives the first free number to a card that comes
+    back, so two that are away at once may change their names.
+    """
+    cards = [target for target in cards_of(topology) if has_driver(sketch, target[1])]
+    if topology.platform is Platform.POWERVM and len(cards) < len(topology.cards):
+        return []
+    return cards
 
 
 def card_afus(topology: Topology, card: str) -> frozenset[str]:

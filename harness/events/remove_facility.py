@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from harness.events._beliefs import TAKEN, has_driver
+from harness.events._beliefs import TAKEN
 from harness.events._requests import inject
-from harness.events._targets import OnCard, cards_of
+from harness.events._targets import OnCard, takeable_cards
 from harness.vocab.event import Role, Target
 from harness.vocab.request import Request
 from harness.vocab.sketch import Sketch
@@ -27,7 +27,7 @@ class RemoveFacility(OnCard):
     @classmethod
     def enabled(cls, sketch: Sketch, topology: Topology) -> Sequence[Target]:
         """Cards that are there, with their driver."""
-        return [target for target in cards_of(topology) if has_driver(sketch, target[1])]
+        return takeable_cards(sketch, topology)
 
     def lower(self, topology: Topology) -> tuple[Request, ...]:
         """One injection."""

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Self
 
-from harness.events._beliefs import GONE, has_driver
+from harness.events._beliefs import GONE
 from harness.events._requests import driver_path, write_file
-from harness.events._targets import card_afus, cards_of
+from harness.events._targets import card_afus, takeable_cards
 from harness.vocab.event import Chooser, Event, Role, Target
 from harness.vocab.request import Request
 from harness.vocab.sketch import Sketch
@@ -29,8 +29,8 @@ class UnbindDriver(Event):
         """Cards that have their driver, where it is known by which name."""
         return [
             (nemesis, name)
-            for nemesis, name in cards_of(topology)
-            if has_driver(sketch, name) and (topology.card(name).bdf or topology.card(name).device)
+            for nemesis, name in takeable_cards(sketch, topology)
+            if topology.card(name).bdf or topology.card(name).device
         ]
 
     @classmethod

@@ -93,7 +93,7 @@ class Deck(NamedTuple):
     `resets` are the free events that may start a recovery. `idle` is the weight of doing nothing in a slot.
     `triggers` wait for a phase, and each stands there as often as its weight says; `nested` wait for the
     phases between detection and the end of a recovery; `delays` wait for a moment only. `probed_phases` are
-    those that only dynamic probes show, `mappable` the AFUs that contexts may map.
+    those that only dynamic probes show, `mappable` the nodes whose contexts may be mapped.
     """
 
     free: Table
@@ -137,7 +137,9 @@ def deck(topology: Topology, rules: DrawRules, events: tuple[type[Event], ...]) 
         tuple(When(phase=name) for name in visible if name in _NESTED),
         _delays(topology),
         probed,
-        frozenset(afu.name for afu in topology.afus if afu.has_test_registers and Map in free.events),
+        frozenset(
+            afu.node(kind) for afu in topology.afus if Map in free.events for kind in afu.kinds_with_registers
+        ),
     )
 
 

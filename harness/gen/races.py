@@ -264,12 +264,12 @@ def use(walk: Walk, afus: frozenset[str], moment: When | None) -> None:
 def look_back(walk: Walk, afus: frozenset[str], _moment: When | None) -> None:
     """A store to a device that was given up, and a new context that looks for it after the recovery."""
     _act(walk, {Store: 1}, _triggers(walk, _PURGE), _free(walk, afus))
-    newcomers = [target for target in walk.newcomers() if target[1] in afus & walk.deck.mappable]
+    newcomers = [target for target in walk.newcomers() if target[1] in afus]
     if newcomers and (ends := _triggers(walk, _END)):
         before = len(walk.sketch.contexts)
         walk.add_context(walk.choose.pick(newcomers), walk.choose.pick(ends))
-        if Load in walk.deck.free.events:
-            context = walk.sketch.contexts[before]
+        context = walk.sketch.contexts[before]
+        if context.is_mapped and Load in walk.deck.free.events:
             walk.add(context.actor, Load(context.map_name, "STORE_LOG", 8, STORE_LOG_SLOTS))
 
 

@@ -87,7 +87,7 @@ class Walk:
         self.add(target[0], opened, open_when)
         mine = (target[0], opened.fd)
         self.add(target[0], Attach.draw(mine, self.sketch, self.topology, self.choose), attach_when)
-        if opened.afu in self.deck.mappable:
+        if self.topology.afu(opened.afu).node(opened.kind) in self.deck.mappable:
             self.add(target[0], Map.draw(mine, self.sketch, self.topology, self.choose))
         self.steady = self.steady or target[0]
 

@@ -188,13 +188,22 @@ class Partition:
             what, details = order["what"], order.get("with", {})
             act = _FACILITIES.get(what)
             if act is not None:
-                number = [f"card{index}" for index in range(len(CARDS))].index(details["card"])
-                return Reply(actions=[Action(act, number)])
+                card = [f"card{index}" for index in range(len(CARDS))].index(details["card"])
+                if act is Do.RETURN_FACILITY:
+                    self._renew(card)
+                return Reply(actions=[Action(act, card)])
             is_known = self.phyp.console(what, details, call.time_us)
         except (ValueError, KeyError, TypeError, AttributeError):
             return Reply(_EINVAL)
         self._pass_time(call.time_us)  # what was released goes on at once
         return Reply(0 if is_known else _EOPNOTSUPP)
+
+    def _renew(self, card: int) -> None:
+        """A facility that comes back is as if it had never failed."""
+        for function in self.phyp.functions.values():
+            if function.afu.card.index == card:
+                function.afu.reset()
+                self.phyp.end_isolation(function)
 
     def _timer(self, _call: Call) -> Reply:
         return Reply()

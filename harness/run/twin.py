@@ -3,8 +3,8 @@
 The rules:
 1. A difference counts only when every one of `times` performances shows it, each with another schedule: what
    depends on who goes first is no difference.
-2. The first case that shows a new difference is made smaller by remove-and-retry on both hosts. A candidate
-   counts only if it shows the same difference.
+2. The first case that shows a new difference is made smaller by remove-and-retry on both hosts, unless the
+   difference is understood. A candidate counts only if it shows the same difference.
 3. A host that is lost is opened again, and the case under way counts for nothing; one that is lost again and
    again ends the comparison.
 """
@@ -165,7 +165,8 @@ class Twins:
                 found = Found(difference, case, len(case.steps), pair)
                 found.reason = self._allowed.get(difference.signature, "")
                 result.found[difference.signature] = found
-                self._shrink(found, until)
+                if not found.reason:
+                    self._shrink(found, until)
 
     def _lasting(self, case: Case, signatures: frozenset[str]) -> frozenset[str]:
         """Those of `signatures` that other schedules of the case show, too."""

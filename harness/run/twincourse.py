@@ -28,6 +28,9 @@ SILENT_RESET_US = 400_000
 CLOSE_US = 50_000
 """What is not further apart than this comes in another order on another host."""
 
+_FLEETING = ("ResetSilently", "ResetCard", "OpenFlashNode", "ResetAfu", "ChangeMode", "RewriteMode")
+"""What makes an AFU unavailable for a moment, so that a check may notice it or not."""
+
 REACTIONS = (Phase.QUIESCE, Phase.RESET, Phase.SLOT_RESET, Phase.RECOVERED, Phase.FAILED_PERMANENTLY)
 """Phases by which a driver reacts. That a state was read says little: every file operation reads it."""
 
@@ -152,13 +155,27 @@ class Course:
         )
 
     @cached_property
-    def fleeting(self) -> frozenset[str]:
-        """AFUs with a trouble that ends by itself before every check must have seen it."""
+    def caught(self) -> frozenset[tuple[str, Place]]:
+        """Fleeting troubles in the midst of which a check of the driver fell, each with its AFU."""
         return frozenset(
-            afu
+            (afu, Place(blow.invoke.step, blow.invoke.part))
             for afu, blows in self.blows.items()
-            if any(0 < _length_us(blow) < 1000 * self.history.topology.poll_period_ms for blow in blows)
+            for blow in blows
+            if blow.intent.event in _FLEETING
+            for mark_us in self._check_times.get(afu, ())
+            if blow.began_us <= mark_us <= blow.ended_us + _length_us(blow)
         )
+
+    @cached_property
+    def _check_times(self) -> Mapping[str, list[int]]:
+        """When checks of the driver acted on each AFU."""
+        found: dict[str, list[int]] = {}
+        for phase in REACTIONS:
+            for mark in self.history.marked(phase):
+                if str(mark.data.get("comm", "")).startswith("kworker"):
+                    for afu in self._members(mark.subject):
+                        found.setdefault(afu, []).append(mark.time_us)
+        return found
 
     @cached_property
     def _commands(self) -> tuple[Operation, ...]:
@@ -176,6 +193,16 @@ class Course:
         if any(first < step < last for step in self._barriers):
             return False
         return _are_close(op, blow)
+
+    def is_room_chance(self, op: Operation) -> bool:
+        """Whether chance decides which contexts of others are open on the AFU of `op` when it comes."""
+        afus = set(self.afus(op))
+        return any(
+            other.verb in ("open", "close", "exit", "kill")
+            and afus & set(self.afus(other))
+            and self.is_chance(op, other)
+            for other in self.history.operations
+        )
 
     @cached_property
     def _barriers(self) -> tuple[int, ...]:

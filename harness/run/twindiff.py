@@ -17,7 +17,7 @@ def compare(a: History, b: History) -> Compared:
     pair = Pair(Story(a), Story(b))
     operations = Operations(pair)
     found: list[Difference | Tolerated] = list(operations.differences())
-    moved = set(displaced(pair)) | pair.a.fleeting
+    moved = set(displaced(pair)) | pair.fleeting
     found += reactions(pair, operations.struck | moved)
     rule = "consequence" if operations.parted else "timing" if moved or operations.unsure else ""
     if any(story.is_signal_cut_off for story in pair):

@@ -15,7 +15,7 @@ TOLERANCES: Mapping[str, str] = {
         "middle of it: each host may detect within its own period"
     ),
     "delivery": "an interrupt of the AFU is under way: how long that takes is the host's affair",
-    "fleeting": "a trouble that ends by itself within a period is noticed or not, as the check falls",
+    "fleeting": "a reset is the AFU's trouble for a moment, and is noticed or not, as the check falls",
     "consequence": (
         "an operation on the same descriptor, or of the same actor, ended otherwise on the two hosts before"
     ),
@@ -85,3 +85,8 @@ class Pair(NamedTuple):
 
     a: Story
     b: Story
+
+    @property
+    def fleeting(self) -> frozenset[str]:
+        """AFUs with a fleeting trouble that a check has caught on one host only."""
+        return frozenset(afu for afu, _ in self.a.caught ^ self.b.caught)

@@ -15,6 +15,7 @@ from harness.run.twinoutcome import Outcome, name, outcome
 from harness.vocab.history import Operation
 
 _UNREAD = ("/slabinfo", "/version", "/mmio_size")  # counts of memory, names and sizes are each host's own
+_FULL = frozenset({"EBUSY", "ENOSPC"})
 _LASTING = ("ioctl", "read_file")  # what they give does not depend on the moment
 _CUT_OFF = frozenset({"killed", "actor-gone", "not-triggered", "unanswered"})
 _DECISIVE = ("open", "ioctl", "close", "exit", "kill")
@@ -58,6 +59,8 @@ class Operations:
         rule = self._excuse(place, first, moments)
         if not rule and any(map(_is_cut_off, seen, (first, second))):
             rule = "timing"
+        if not rule and _FULL & {seen[0].ended, seen[1].ended}:
+            rule = "timing" if a.is_room_chance(first) or b.is_room_chance(second) else ""
         if rule:
             yield Tolerated(rule, name(first))
         else:
@@ -77,7 +80,7 @@ class Operations:
             yield "consequence"
         if self._is_answer_out(op):
             yield "answer"
-        if self.pair.a.fleeting.intersection(afus) and set(moments) != {Moment.CALM}:
+        if self.pair.fleeting.intersection(afus) and set(moments) != {Moment.CALM}:
             yield "fleeting"
         if self.unsure & doers or moments[0] is not moments[1] or Moment.MOVING in moments:
             yield "timing"

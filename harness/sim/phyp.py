@@ -65,6 +65,7 @@ class Function:
     until_us: int = -1  # when TEMP_UNAVAILABLE, or a silent reset, ends by itself
     reset_done_us: int = -1  # when the reset that is under way is done
     is_reset_spoilt: bool = False
+    facility_reset: Answer | None = None  # what its part of a reset of the whole card has come to so far
     download_done_us: int = -1
     correctable_errors: int = 0
     tokens: dict[int, int] = field(default_factory=dict)  # process token -> number of the process element
@@ -154,15 +155,21 @@ class Phyp:
         return Answer(H_SUCCESS)
 
     def _reset_facility(self, function: Function, _args: tuple[int, ...], now_us: int) -> Answer:
-        """All functions of the card at once; a permanently failed one stays so."""
-        answers = [
-            self._reset(each, (), now_us)
-            for each in self.functions.values()
-            if each.afu.card is function.afu.card and each.state in (State.NORMAL, State.DISABLE)
-        ]
+        """All functions of the card at once, each of them once; a permanently failed one stays so."""
+        mine = [each for each in self.functions.values() if each.afu.card is function.afu.card]
+        for each in mine:
+            if each.state not in (State.NORMAL, State.DISABLE):
+                each.facility_reset = None
+            elif each.facility_reset is None or each.facility_reset.rc == H_LONG_BUSY_ORDER_100_MSEC:
+                each.facility_reset = self._reset(each, (), now_us)
+        answers = [each.facility_reset for each in mine if each.facility_reset is not None]
         busy = [answer for answer in answers if answer.rc == H_LONG_BUSY_ORDER_100_MSEC]
+        if busy:
+            return busy[0]
+        for each in mine:
+            each.facility_reset = None
         failed = [answer for answer in answers if answer.rc < 0]
-        return (busy or failed or [Answer(H_SUCCESS)])[0]
+        return (failed or [Answer(H_SUCCESS)])[0]
 
     def _name_process(self, function: Function, args: tuple[int, ...], _now_us: int) -> Answer:
         """Do something about the process whose token comes first; here it only has to be one."""

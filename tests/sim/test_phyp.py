@@ -148,3 +148,14 @@ def test_download_is_busy_and_then_done(phyp: Phyp) -> None:
 
     assert download(0) == download(1000) == H_LONG_BUSY_ORDER_100_MSEC
     assert download(firmware.RESET_US) == 0
+
+
+def test_a_facility_reset_ends_although_its_functions_finish_apart(phyp: Phyp) -> None:
+    def facility(now_us: int) -> int:
+        return phyp.hcall("H_CONTROL_CA_FACILITY", "RESET", UNIT, (), now_us).rc
+
+    assert reset(phyp, 0) == H_LONG_BUSY_ORDER_100_MSEC, "one function is being reset already"
+    assert facility(200_000) == H_LONG_BUSY_ORDER_100_MSEC
+    assert facility(300_000) == H_LONG_BUSY_ORDER_100_MSEC, "the first is done, the second is not"
+    assert facility(460_000) == 0
+    assert facility(470_000) == H_LONG_BUSY_ORDER_100_MSEC, "another reset begins anew"
