@@ -165,8 +165,8 @@ def test_all_mistakes_of_all_cases_are_told_at_once_and_nothing_is_performed(pla
     good = casefile.dump(GOOD_CASE)
     texts = {
         "cut.json": good[: len(good) // 2],
-        "type.json": good.replace('"schema": 1', '"schema": "one"'),
-        "future.json": good.replace('"schema": 1', '"schema": 99'),
+        "type.json": good.replace('"schema": 2', '"schema": "one"'),
+        "future.json": good.replace('"schema": 2', '"schema": 99'),
         "event.json": good.replace('"Open"', '"Opne"'),
         "path.json": good.replace('"c0"', '"../../etc/passwd"'),
         "long.json": good.replace('"steps": [', '"steps": [' + '{"actor": "a0"},' * 1_000_000),
