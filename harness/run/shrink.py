@@ -8,8 +8,8 @@ The rules:
 2. A candidate that takes the host down, or does not end in time, shows nothing. The host is opened again;
    when that is in vain, or has happened too often, the best case so far is the result.
 3. Where a healthy host of the same kind can be asked, the result must pass there: what fails there too shows
-   something else. Then, and where no healthy host can be asked, long waits are kept: a case without them may
-   only be too quick.
+   something else. Then the search begins again, and every step of it must pass there. Then, and where no
+   healthy host can be asked, long waits are kept: a case without them may only be too quick.
 """
 
 from __future__ import annotations
@@ -73,6 +73,7 @@ class _Performing:
         self.best = case
         self.executions = 0
         self.host_downs = 0
+        self.is_checked = False  # whether each candidate that shows the signature must pass on a healthy host
         self._runner = runner
         self._shrinking = shrinking
         name = shrinking.signature.partition("/")[0]
@@ -91,6 +92,7 @@ class _Performing:
             self._open_again()
             raise HostDownError(performance.trouble)
         is_shown = self._shrinking.signature in judge(performance.history, self._oracles).signatures
+        is_shown = is_shown and not (self.is_checked and _fails(self._shrinking, candidate))
         if is_shown:
             self.best = candidate
         return is_shown
@@ -125,7 +127,7 @@ def shrink(runner: Runner, case: Case, shrinking: Shrinking) -> Shrunk:
     found = _search(performing, case, shrinking, _tries(refails, tries), is_exact, keeps)
     is_failing = bool(shrinking.healthy) and _fails(shrinking, found.case)
     if is_failing:
-        performing.best = case
+        performing.best, performing.is_checked = case, True
         left = max(0, shrinking.budget - found.executions)
         found = _search(performing, case, shrinking, 1, is_exact, is_wait, left)
         is_failing = _fails(shrinking, found.case)
