@@ -10,13 +10,14 @@ STAMP := $(VENV)/.made-from-lock
 PURE := vocab wire events oracles sim plan report gen run
 
 .DELETE_ON_ERROR:
-.PHONY: help nightly test check bench guest guest-packages environment clean
+.PHONY: help nightly test check bench score guest guest-packages environment clean
 
 help:
 	@echo "make nightly [BUDGET=60s]  perform $(PLAN) on simulated hosts, judge it, write the reports"
 	@echo "make test                  the harness's own tests, then the test plans on simulated hosts"
 	@echo "make check                 the fast loop: ruff, mypy, the pure tests"
 	@echo "make bench                 the benchmarks, each a ratio beside its limit"
+	@echo "make score                 what the search finds, how soon, how small: about 20 minutes"
 	@echo "make guest                 the QEMU guest: a real Linux for ppc64le, built from Debian's packages"
 	@echo "make guest-packages        what make guest needs, installed (Debian and Ubuntu, as root)"
 	@echo "make clean                 remove the environment and caches"
@@ -26,6 +27,7 @@ nightly: environment
 
 test: environment
 	$(BIN)/python -m pytest tests testplans -n 2 --dist worksteal --budget $(PLANS_BUDGET)
+	$(BIN)/harness score --short
 
 check: environment
 	$(BIN)/ruff check .
@@ -35,6 +37,9 @@ check: environment
 
 bench: environment
 	$(BIN)/python -m bench
+
+score: environment
+	$(BIN)/harness score
 
 guest: environment
 	@$(BIN)/python -m harness.guest

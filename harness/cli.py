@@ -112,12 +112,16 @@ def replay(
         str, typer.Option(help=f"Default: the healthy simulator of the case's platform. {HOST_HELP}")
     ] = "",
     times: Annotated[int, typer.Option(min=1, max=100_000, help="How often each case is performed.")] = 1,
+    pytest_file: Annotated[
+        Path | None, typer.Option("--pytest", help="Write this test file for a bug report; perform nothing.")
+    ] = None,
 ) -> None:
-    """Perform saved cases again, and see whether they fail.
+    """Perform saved cases again, and see whether they fail, and how reliably.
 
     \b
     harness replay reports/runs/latest/bugs/*.json --host 'sim://powervm?mutant=NAME'
     harness replay fixtures/cases/regress --times 20
+    harness replay BUG.json --host ssh://NAME --pytest test_bug.py
     """
     from harness import registry
     from harness.hosts import urls
@@ -132,6 +136,9 @@ def replay(
     for path, saved in found:
         by_url.setdefault(host or f"sim://{saved.case.platform.value}", []).append((path, saved))
     urls.check(by_url, registry.mutants)
+    if pytest_file:
+        _print(f"wrote {prepare.write_test(found, host, times, pytest_file)}")
+        return
     replayed = []
     for url, group in by_url.items():
         for item in replaying.replay(urls.opener(url), group, times, tuple(registry.oracles().values())):
@@ -284,6 +291,38 @@ def check(url: Annotated[str, typer.Argument(metavar="URL", help=HOST_HELP)]) ->
     raise typer.Exit(checked.exit_code)
 
 
+@app.command("score", epilog=EXIT_CODES)
+def score_(
+    out: Annotated[
+        Path | None, typer.Option(help="Folder for results; one with results is taken up [default: new].")
+    ] = None,
+    short: Annotated[bool, typer.Option("--short", help="Named mutants only: a minute or two.")] = False,
+    mutant: Annotated[list[str] | None, typer.Option(help="Only this one; may be repeated.")] = None,
+    cases: Annotated[int, typer.Option(min=0, help="Most cases of a race. 0: as many as usual.")] = 0,
+    sample: Annotated[int, typer.Option(min=-1, help="Generated mutants. -1: as many as usual.")] = -1,
+    jobs: Annotated[int, typer.Option(min=0, help="Processes at once. 0: one for each processor.")] = 0,
+) -> None:
+    """Measure the search: which planted defects it finds, how soon, and how small they become.
+
+    Ours beside a uniform generator and a plain state machine, against named and generated mutants of the
+    simulated hosts. Ends with 1 when a target is missed. Ctrl-C leaves a partial table that says so; the
+    same command with --out goes on.
+
+    \b
+    harness score
+    harness score --out reports/score/first
+    harness score --short --mutant StaleMmio
+    """
+    from harness.run import console
+    from harness.score import command
+
+    chosen = command.extent(short, mutant or (), cases, sample)
+    with console.counting("scoring") as watch:
+        done = command.perform(chosen, out, jobs, watch)
+    _print(done.text.rstrip(), f"wrote {done.path}")
+    raise typer.Exit(done.exit_code)
+
+
 @app.command("list")
 def list_(what: Annotated[Listed, typer.Argument(help="What to list.")], as_json: Json = False) -> None:
     """List what there is: events, oracles, mutants or plans.
@@ -303,16 +342,16 @@ def list_(what: Annotated[Listed, typer.Argument(help="What to list.")], as_json
 
 @app.command()
 def show(case: Annotated[Path, typer.Argument(metavar="CASE", help="A saved case.")]) -> None:
-    """Show a saved case as a story, one line a step.
+    """Show a saved case as a story, one line a step, and what was found.
 
     \b
     harness show reports/runs/latest/bugs/NAME.json
     """
-    from harness.run import console, prepare
+    from harness.run import prepare
+    from harness.run.story import story
 
     for path, saved in prepare.read_cases([case]):
-        _print(f"{path}" + (f"  shows {saved.signature}" if saved.signature else ""))
-        _print(*console.case_text(saved.case))
+        _print(*story(path, saved))
 
 
 def _print(*lines: str) -> None:

@@ -41,9 +41,25 @@ def oracles() -> Mapping[str, Oracle]:
 
 @cache
 def mutants() -> Mapping[str, Mutant]:
-    """Mutants by name. Raises TypeError for a module without one."""
-    found = (_instance(module, "MUTANT", Mutant) for module in _modules("harness.sim.mutants"))
-    return _unique((mutant.name, mutant) for mutant in found)
+    """Mutants by name. A file that holds none, or cannot be read, is left out: see `broken_mutants`."""
+    return _unique((mutant.name, mutant) for mutant in _mutants()[0])
+
+
+def broken_mutants() -> Mapping[str, str]:
+    """Files of mutants that cannot be used, with what is wrong with each."""
+    return _mutants()[1]
+
+
+@cache
+def _mutants() -> tuple[tuple[Mutant, ...], Mapping[str, str]]:
+    found: list[Mutant] = []
+    broken: dict[str, str] = {}
+    for name in _names("harness.sim.mutants"):
+        try:
+            found.append(_instance(import_module(name), "MUTANT", Mutant))
+        except Exception as error:  # noqa: BLE001 - one file that is broken must not hide all others
+            broken[f"{name.replace('.', '/')}.py"] = f"{type(error).__name__}: {error}"
+    return tuple(found), MappingProxyType(broken)
 
 
 def event(name: str) -> type[Event]:
@@ -62,9 +78,13 @@ def mutant(name: str) -> Mutant:
 
 
 def _modules(package_name: str) -> Iterator[ModuleType]:
+    return map(import_module, _names(package_name))
+
+
+def _names(package_name: str) -> list[str]:
     package = import_module(package_name)
     names = sorted(module.name for module in pkgutil.iter_modules(package.__path__))
-    return (import_module(f"{package_name}.{name}") for name in names if not name.startswith("_"))
+    return [f"{package_name}.{name}" for name in names if not name.startswith("_")]
 
 
 def _event_of(module: ModuleType) -> type[Event]:

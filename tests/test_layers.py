@@ -25,6 +25,7 @@ LAYERS = {
     "hosts": 2,
     "guest": 1.75,  # one host kind's machinery, above the simulator's PHYP
     "run": 3,
+    "score": 3.5,  # performs the harness itself, many times
     "cli": 4,
     "pytest_plugin": 4,
     "__main__": 5,
@@ -34,7 +35,9 @@ LAYERS = {
 FENCES = {
     "paramiko": ("harness/hosts/ssh.py",),
     "pexpect": ("harness/hosts/console.py",),
-    "hypothesis": ("harness/gen/", "harness/pytest_plugin.py"),
+    "hypothesis": ("harness/gen/", "harness/score/machine.py", "harness/pytest_plugin.py"),
+    "libcst": ("harness/score/operators.py",),
+    "mutmut": ("harness/score/operators.py",),
     "asyncssh": ("harness/hosts/",),
     "typer": ("harness/cli.py",),
     "orjson": ("harness/wire/", "harness/sim/"),

@@ -18,6 +18,10 @@ ORACLE = """
 from harness.vocab.oracle import Oracle
 ORACLE = Oracle("{name}", "It is so.", lambda history: ())
 """
+MUTANT = """
+from harness.vocab.oracle import Mutant
+MUTANT = Mutant("Sound", "it is so", frozenset(), (), "driver", object)
+"""
 EVENT = """
 from harness.vocab.event import Event
 class {name}(Event):
@@ -51,12 +55,13 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     package.mkdir()
     (package / "__init__.py").touch()
     monkeypatch.syspath_prepend(tmp_path)
-    real = registry._modules
-    monkeypatch.setattr(registry, "_modules", lambda name: real("standin"))
-    for lookup in (registry.events, registry.oracles, registry.mutants):
+    real = registry._names
+    monkeypatch.setattr(registry, "_names", lambda name: real("standin"))
+    lookups = (registry.events, registry.oracles, registry.mutants, registry._mutants)
+    for lookup in lookups:
         lookup.cache_clear()
     yield package
-    for lookup in (registry.events, registry.oracles, registry.mutants):
+    for lookup in lookups:
         lookup.cache_clear()
     for name in [name for name in sys.modules if name.partition(".")[0] == "standin"]:
         del sys.modules[name]
@@ -85,10 +90,20 @@ def test_a_file_without_its_thing_is_an_error(folder: Path) -> None:
     (folder / "idle.py").touch()
     with pytest.raises(TypeError, match="ORACLE"):
         registry.oracles()
-    with pytest.raises(TypeError, match="MUTANT"):
-        registry.mutants()
     with pytest.raises(TypeError, match="one Event, not 0"):
         registry.events()
+
+
+def test_a_broken_mutant_is_left_out_and_told_of_by_its_file(folder: Path) -> None:
+    (folder / "idle.py").touch()
+    (folder / "raises.py").write_text("1 / 0")
+    (folder / "typo.py").write_text("def (:")
+    (folder / "sound.py").write_text(MUTANT)
+    assert list(registry.mutants()) == ["Sound"]
+    broken = registry.broken_mutants()
+    assert [path.rpartition("/")[2] for path in broken] == ["idle.py", "raises.py", "typo.py"]
+    for said, why in zip(("MUTANT", "ZeroDivisionError", "SyntaxError"), broken.values(), strict=True):
+        assert said in why
 
 
 def test_an_event_is_found_by_its_class_name(folder: Path) -> None:

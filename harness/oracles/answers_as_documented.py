@@ -1,4 +1,6 @@
-"""Oracle: a call on a device node fails only with an errno that the driver's interface has for it.
+"""Oracle: a call on a device node, or a write to the driver's sysfs, fails only as the interface says.
+
+So does a mode that is read: it is one of those that the interface has.
 
 Judged are calls on descriptors of AFU nodes; a descriptor that its actor has not got open gives EBADF.
 Loads and stores fail with SIGBUS only. EINTR is for what was interrupted: a wait for an event, or between
@@ -7,12 +9,14 @@ two tries.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from harness.oracles._context import contexts
 from harness.oracles._memo import ms
 from harness.vocab.history import History, Operation
 from harness.vocab.oracle import Oracle
+from harness.vocab.topology import Mode
 from harness.vocab.verdict import Finding
 
 NAME = "answers_as_documented"
@@ -32,6 +36,12 @@ _CALLS = {
     "close": frozenset(),
 }
 _INTERRUPTED = "EINTR"
+_SYSFS = "/sys/class/cxl/"
+_MODE = re.compile(r"/sys/class/cxl/afu[0-9.]+/mode")
+_MODES = frozenset({*(mode.value for mode in Mode), "none"})
+_WRITE = frozenset(
+    {"EACCES", "EBUSY", "EINVAL", "EIO", "ENODEV", "ENOENT", "ENOMEM", "ENXIO", "EPERM", _INTERRUPTED}
+)
 
 
 def judge(history: History) -> Iterator[Finding]:
@@ -39,6 +49,10 @@ def judge(history: History) -> Iterator[Finding]:
     for operation in history.operations:
         if operation.verb == "open" and operation.errno and operation.args["path"].startswith(_NODES):
             yield from _check(operation, _OPEN)
+        elif operation.verb == "write_file" and operation.errno and operation.args["path"].startswith(_SYSFS):
+            yield from _check(operation, _WRITE)
+        elif operation.verb == "read_file" and _MODE.fullmatch(operation.args["path"]):
+            yield from _check_mode(operation)
     for context in contexts(history).contexts:
         for call in context.calls:
             if call.errno:
@@ -46,6 +60,15 @@ def judge(history: History) -> Iterator[Finding]:
         for access in (*context.loads, *context.stores):
             if access.errno and access.errno != _INTERRUPTED:
                 yield from _check(access, frozenset())
+
+
+def _check_mode(read: Operation) -> Iterator[Finding]:
+    answer = read.answer
+    texts = [run[0] for run in answer.get("runs", ())] + [answer[key] for key in ("text",) if key in answer]
+    wrong = [text for text in texts if str(text).strip() not in _MODES]
+    if wrong and read.end is not None:
+        message = f"{read.args['path']} read {str(wrong[0]).strip()!r} at {ms(read.ended_us)}"
+        yield Finding(NAME, "mode-unknown", message, (read.invoke.seq, read.end.seq))
 
 
 def _allowed(call: Operation) -> frozenset[str]:

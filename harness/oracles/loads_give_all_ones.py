@@ -1,7 +1,8 @@
 """Oracle: from an error to the detach a load gives all Fs, and only then.
 
 Rules, for loads through a context's mappings of registers that cannot hold all Fs on a healthy device:
-1. Before anything can have disturbed the AFU, a load gives a valid value, and WED gives what was attached.
+1. Before anything can have disturbed the AFU, a load gives a valid value. WED gives what was attached, or all
+   Fs, and never anything else.
 2. All Fs or SIGBUS without anything that can have disturbed the AFU is wrong; and so it is in a context that
    was attached after a recovery, when nothing can have disturbed the AFU since.
 3. After all Fs there is no valid value in the same context, and after a purge there is none either. An
@@ -27,6 +28,7 @@ from harness.vocab.verdict import Finding
 
 NAME = "loads_give_all_ones"
 _SIGBUS = "SIGBUS"
+_WED_BYTES = 8
 _UNJUDGED = frozenset(range(Register.ALL_ONES, Register.ALL_ONES + 8)) | frozenset(
     range(Register.COMMAND, Register.COMMAND + 8)
 )
@@ -59,6 +61,7 @@ def _judge_context(history: History, context: Context) -> Iterator[Finding]:
         is_calm = load.ended_us < disturbed_us or is_after_all
         if is_calm and load.args["offset"] + load.args["width"] <= size:
             yield from _while_healthy(context, item)
+        yield from _wrong_wed(context, load)
     if disturbed_us < FOREVER_US:
         yield from _order(history, context, seen)
         yield from _after_death(history, context, seen)
@@ -98,14 +101,18 @@ def _while_healthy(context: Context, item: _Seen) -> Iterator[Finding]:
         kind = "all-ones-without-error" if item.is_ones else "sigbus-without-error"
         message = f"a load through {context.name} gave {what} at {ms(load.ended_us)}, and nothing had failed"
         yield _finding(kind, message, load)
-    elif load.args["offset"] == Register.WED and load.args["width"] == 8 and context.is_attached:
-        wrong = [run[0] for run in load.answer.get("runs", ()) if run[0] != context.wed]
-        if wrong:
-            message = (
-                f"WED of {context.name} gave {wrong[0]:#x} at {ms(load.ended_us)}, "
-                f"attached was {context.wed:#x}"
-            )
-            yield _finding("wrong-wed", message, load)
+
+
+def _wrong_wed(context: Context, load: Operation) -> Iterator[Finding]:
+    """WED holds what was attached, or cannot be read: anything else is another device's, or made up."""
+    args = load.args
+    if args["offset"] != Register.WED or args["width"] != _WED_BYTES or not context.is_attached:
+        return
+    right = (context.wed, all_ones(_WED_BYTES))
+    wrong = [run[0] for run in load.answer.get("runs", ()) if run[0] not in right]
+    if wrong:
+        at = f"at {ms(load.ended_us)}, attached was {context.wed:#x}"
+        yield _finding("wrong-wed", f"WED of {context.name} gave {wrong[0]:#x} {at}", load)
 
 
 def _order(history: History, context: Context, seen: list[_Seen]) -> Iterator[Finding]:

@@ -4,7 +4,8 @@ The order is detected and confirmed, quiesce, reset, slot reset, recovered; cont
 slot reset. An error during the recovery begins the order anew, but what was quiesced stays so. A reset with
 hotplug removes the driver, and so quiesces after the reset was announced. On PowerVM the calls of
 applications and administrators make the same marks, so beside the quiesce only those of the kernel's own
-worker count; and there PHYP may have done the reset by itself.
+worker count; and there PHYP may have done the reset by itself. The worker resumes only what it has read to be
+NORMAL. Whoever lets new contexts in has said that the recovery is over.
 """
 
 from __future__ import annotations
@@ -12,9 +13,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from harness.oracles._context import contexts
+from harness.oracles._disturbance import has_meddled
 from harness.oracles._episode import Episode, episodes
-from harness.oracles._memo import ms
-from harness.oracles._poll import WORKER
+from harness.oracles._memo import has_whole_trace, ms
+from harness.oracles._poll import WORKER, samples
 from harness.vocab.history import History, Record
 from harness.vocab.oracle import Oracle
 from harness.vocab.phase import Phase
@@ -23,6 +25,7 @@ from harness.vocab.verdict import Finding
 
 NAME = "phases_in_order"
 _HOTPLUG = "with hotplug"
+_NORMAL = 1  # in R4 of READ_ERR_STATE
 
 # What must have come before, since the order last began.
 _NEEDS: dict[Platform, dict[Phase, Phase]] = {
@@ -54,6 +57,8 @@ def judge(history: History) -> Iterator[Finding]:
                     told.add(finding.records[-1])
                     yield finding
             yield from _late_purges(history, episode)
+            yield from _blind_resumes(history, episode)
+            yield from _silent_ends(history, episode)
 
 
 def _walk(history: History, episode: Episode) -> Iterator[Finding]:
@@ -100,6 +105,44 @@ def _late_purges(history: History, episode: Episode) -> Iterator[Finding]:
                 f"{context.name} was purged at {ms(purge.time_us)}, after the slot reset of {ms(from_us)}"
             )
             yield Finding(NAME, "purged-after-slot-reset", message, (slot_resets[-1].seq, purge.seq))
+
+
+def _blind_resumes(history: History, episode: Episode) -> Iterator[Finding]:
+    """PowerVM: the worker resumes an AFU only when the last state that it has read is NORMAL."""
+    if history.topology.platform is not Platform.POWERVM or not has_whole_trace(history):
+        return
+    read = samples(history).get(episode.afu, ())
+    for mark in _own_marks(history, episode):
+        if mark.phase is not Phase.RECOVERED:
+            continue
+        before = [sample for sample in read if sample.time_us <= mark.time_us]
+        if before and before[-1].data.get("r4") != _NORMAL:
+            message = (
+                f"{episode.afu} was resumed at {ms(mark.time_us)}, and the state read last, at "
+                f"{ms(before[-1].time_us)}, was {before[-1].data.get('r4')}"
+            )
+            yield Finding(NAME, "resumed-unwell", message, (before[-1].seq, mark.seq))
+
+
+def _silent_ends(history: History, episode: Episode) -> Iterator[Finding]:
+    """A recovery that lets new contexts in has said that it is over."""
+    quiesces = episode.of(Phase.QUIESCE)
+    if not quiesces or episode.recovered or not has_whole_trace(history):
+        return
+    for context in contexts(history).attached:
+        attach = context.attach
+        assert attach is not None
+        if context.afu != episode.afu or context.opened.began_us <= quiesces[-1].time_us:
+            continue
+        if attach.ended_us >= episode.ended_us:
+            return
+        if not has_meddled(history, episode.afu, 0, attach.ended_us):
+            message = (
+                f"{episode.afu} was quiesced at {ms(quiesces[-1].time_us)}, {context.name} was attached by "
+                f"{ms(attach.ended_us)}, and nobody said that the recovery was over"
+            )
+            yield Finding(NAME, "silent-end", message, (quiesces[-1].seq, attach.invoke.seq))
+        return
 
 
 ORACLE = Oracle(NAME, "The phases of a recovery come in their order", judge)

@@ -12,7 +12,6 @@ from harness.run.offline import Rejudged
 from harness.run.replay import Replayed
 from harness.run.tally import Progress
 from harness.vocab.campaign import Campaign, Gate
-from harness.vocab.case import Case, When
 from harness.vocab.topology import Topology
 from harness.vocab.verdict import Verdict
 
@@ -60,6 +59,31 @@ def _live(budget: str) -> Iterator[Watch]:
         yield lambda now, elapsed_s: status.update(_words(now, elapsed_s, budget))
 
 
+@contextmanager
+def counting(what: str, stream: TextIO | None = None) -> Iterator[Callable[[int, int, float, str], None]]:
+    """Tasks that have ended, of how many: a live line on a terminal; elsewhere a plain line every 10 s."""
+    stream = stream or sys.stderr
+
+    def words(done: int, of: int, elapsed_s: float, last: str) -> str:
+        return f"{elapsed_s:5.0f} s  {done:,} of {of:,} tasks" + (f"  {last}" if last else "")
+
+    if stream.isatty():
+        from rich.console import Console  # noqa: PLC0415 - as in _live
+
+        with Console(stderr=True).status(what) as status:
+            yield lambda done, of, s, last: status.update(words(done, of, s, last))
+        return
+    due_s = _PLAIN_S
+
+    def watch(done: int, of: int, elapsed_s: float, last: str) -> None:
+        nonlocal due_s
+        if elapsed_s >= due_s:
+            due_s = elapsed_s + _PLAIN_S
+            print(words(done, of, elapsed_s, last), file=stream, flush=True)
+
+    yield watch
+
+
 def gate_text(campaign: Campaign, gate: Gate, is_explained: bool = False) -> Iterator[str]:
     """The decision with its reasons; explained, also the numbers that it was made from."""
     word = "may go" if gate.is_released else "may not go"
@@ -98,7 +122,9 @@ def replay_text(replayed: Replayed) -> Iterator[str]:
         yield f"  the host is not deterministic: {len(replayed.digests)} different histories"
     if expected and times:
         rate = 100 * replayed.refailed / times
-        yield f"  refail rate: {replayed.refailed} of {times} ({rate:.0f} %)"
+        low, high = (100 * share for share in replayed.interval)
+        between = f", between {low:.0f} % and {high:.0f} % with 95 % confidence"
+        yield f"  refail rate: {replayed.refailed} of {times} ({rate:.0f} %{between})"
 
 
 def _times(count: int) -> str:
@@ -127,29 +153,6 @@ def rejudged_text(items: Sequence[Rejudged]) -> Iterator[str]:
         yield f"{item.judgement.verdict.value:7}  {item.name}  {item.records} records{cause}"
         yield from (f"         {finding.signature}: {finding.message}" for finding in item.judgement.findings)
     yield f"{len(items)} recordings"
-
-
-def case_text(case: Case) -> Iterator[str]:
-    """A case as a story: one line a step."""
-    needs = f", needs {' '.join(sorted(case.needs))}" if case.needs else ""
-    yield f"case {case.id}  {case.platform.value}, {case.cards} cards{needs}, schedule {case.schedule}"
-    if case.origin:
-        yield f"origin: {case.origin}"
-    width = len(str(len(case.steps)))
-    for number, step in enumerate(case.steps):
-        details = " ".join(f"{name}={value}" for name, value in step.event.details.items())
-        line = f"{number:{width}}  {step.actor:8} {type(step.event).__name__} {details}".rstrip()
-        yield f"{line}{_when(step.when)}"
-
-
-def _when(when: When) -> str:
-    words = []
-    if when.phase:
-        nth = f" the {when.nth}. time" if when.nth > 1 else ""
-        words.append(f"when {when.phase} is seen{nth}, within {when.within_ms} ms")
-    if when.after_ms:
-        words.append(f"{when.after_ms} ms later")
-    return f"   <- {', '.join(words)}" if words else ""
 
 
 def topology_text(topology: Topology) -> Iterator[str]:

@@ -12,17 +12,19 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from hashlib import sha256
 
+from harness.hosts import urls
 from harness.hosts.host import Host
 from harness.run.corpus import Corpus
 from harness.run.coverage import covered
 from harness.run.deadline import Deadline
 from harness.run.facts import identity, run_facts, summary, verdict_facts
 from harness.run.judge import judge
-from harness.run.minimise import Minimised, minimise
+from harness.run.minimise import Minimised
 from harness.run.orders import Counting, Orders, Stopping
 from harness.run.runner import Performance, Runner
 from harness.run.schedules import options_of
 from harness.run.search import Search
+from harness.run.shrink import Shrinking, shrink
 from harness.run.store import Entry, RunDirectory
 from harness.run.twice import SAME, Twice
 from harness.vocab.case import Case
@@ -35,9 +37,8 @@ from harness.wire import casefile
 
 REOPENS_MAX = 3
 """How often in a row a lost host is opened anew before the lane gives up."""
-MINIMISE_EXECUTIONS = 300
 MINIMISE_S = 15.0
-"""Most executions and most seconds for making one case smaller."""
+"""Most seconds for making one case smaller."""
 
 _REFUSED_MAX = 1000  # so many cases in a row that the host cannot or must not perform: there is no use
 _GRACE_S = 20.0  # how long bugs found near the end of the budget may still be minimised
@@ -262,31 +263,15 @@ class Lane:
         self._entries.popleft().keep_history(self._directory.bug_path(signature).with_suffix(".jsonl"))
 
     def _minimised(self, runner: Runner, finding: Finding, case: Case) -> Minimised:
-        oracles = [oracle for oracle in self._orders.oracles if oracle.name == finding.oracle]
-        limit = Deadline.after(min(MINIMISE_S, self._until.left_s + _GRACE_S))
-        best = case
-
-        def shows(candidate: Case) -> bool:
-            nonlocal best
-            if limit.is_over or self._stop.is_set():
-                raise _EnoughError
-            performance = runner.perform(candidate)
-            if runner.is_lost:
-                raise _EnoughError
-            signatures = judge(performance.history, oracles).signatures
-            is_shown = not performance.trouble and finding.signature in signatures
-            if is_shown:
-                best = candidate
-            return is_shown
-
-        try:
-            return minimise(case, shows, MINIMISE_EXECUTIONS)
-        except _EnoughError:
-            return Minimised(best, 0, False)
-
-
-class _EnoughError(Exception):
-    """No time is left, or no host, to make a case smaller."""
+        url, _, query = self.url.partition("?")
+        shrinking = Shrinking(
+            finding.signature,
+            self._orders.oracles,
+            until=Deadline.after(min(MINIMISE_S, self._until.left_s + _GRACE_S)),
+            is_stopped=self._stop.is_set,
+            healthy=urls.opener(url) if query and url.startswith("sim:") else None,  # a mutant's twin
+        )
+        return shrink(runner, case, shrinking)
 
 
 def is_for(case: Case, topology: Topology) -> bool:

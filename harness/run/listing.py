@@ -32,9 +32,13 @@ def _oracles() -> list[Item]:
 
 
 def _mutants() -> list[Item]:
-    return [
+    found = [
         Item(m.name, f"{m.title} [{m.component}; {_names(m.platforms)}; caught by {', '.join(m.killed_by)}]")
         for m in registry.mutants().values()
+    ]
+    return [
+        *found,
+        *(Item(path, f"(cannot be used: {why})") for path, why in registry.broken_mutants().items()),
     ]
 
 

@@ -23,6 +23,8 @@ from harness.run import store
 from harness.run.campaign import Setup
 from harness.run.corpus import Corpus, no_corpus
 from harness.run.orders import Orders
+from harness.run.pytestfile import pytest_text
+from harness.run.story import story
 from harness.run.tally import KeepRules
 from harness.vocab.case import Case
 from harness.vocab.errors import Problem, UsageError
@@ -108,6 +110,20 @@ def read_cases(places: Iterable[Path]) -> tuple[tuple[Path, SavedCase], ...]:
     if problems:
         raise UsageError(problems)
     return tuple(found)
+
+
+def write_test(found: Sequence[tuple[Path, SavedCase]], host: str, times: int, target: Path) -> Path:
+    """Write the one case of `found` as a test file. Raises UsageError for several cases, or another file."""
+    if len(found) != 1:
+        problem = Problem(f"{len(found)} cases for one test file", "--pytest", "one saved case")
+        raise UsageError(problem)
+    if target.suffix != ".py":
+        raise UsageError(Problem(f"{target} is no test file", "--pytest", "a name such as test_bug.py"))
+    (path, saved) = found[0]
+    url = host or f"sim://{saved.case.platform.value}"
+    text = pytest_text(saved, url, times, target.name, "\n".join(story(path, saved)))
+    target.write_text(text, encoding="utf-8")
+    return target
 
 
 def setup(read: ReadPlan, hosts: Sequence[str] = (), budget: str = "", seed: int | None = None) -> Setup:

@@ -5,15 +5,19 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from math import sqrt
 from pathlib import Path
 
 from harness.hosts.host import Host
 from harness.run.judge import judge
-from harness.run.lane import is_for
 from harness.run.runner import Runner
+from harness.vocab.case import Case
 from harness.vocab.oracle import Oracle
+from harness.vocab.topology import Topology
 from harness.vocab.verdict import Cause, ExitCode, Judgement, Verdict
 from harness.wire.casefile import SavedCase
+
+_Z = 1.96  # standard deviations of 95 % confidence
 
 
 @dataclass(slots=True)
@@ -36,6 +40,11 @@ class Replayed:
     def refailed(self) -> int:
         """How many times it failed with the signature that it was saved for."""
         return sum(self.saved.signature in judgement.signatures for judgement in self.judgements)
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """Between which shares the rate of refails lies, with 95 % confidence."""
+        return wilson(self.refailed, len(self.judgements))
 
     @property
     def signatures(self) -> Counter[str]:
@@ -77,9 +86,10 @@ def replay(
 
 def _perform(runner: Runner, replayed: Replayed, times: int, oracles: Sequence[Oracle]) -> None:
     case = replayed.saved.case
-    if not is_for(case, runner.topology):
-        needs = ", ".join((case.platform.value, f"{case.cards} cards", *sorted(case.needs)))
-        replayed.trouble = f"{runner.url} lacks what the case needs: {needs}"
+    if lacks(case, runner.topology):
+        replayed.trouble = (
+            f"{runner.url} lacks what the case needs: {', '.join(lacks(case, runner.topology))}"
+        )
         return
     for _ in range(times):
         performance = runner.perform(case)
@@ -89,6 +99,28 @@ def _perform(runner: Runner, replayed: Replayed, times: int, oracles: Sequence[O
         replayed.trouble = replayed.trouble or performance.trouble
         if runner.is_lost:
             return
+
+
+def lacks(case: Case, topology: Topology) -> list[str]:
+    """What a host with `topology` lacks of what `case` needs, in words; nothing, if it can perform it."""
+    found = []
+    if case.platform is not topology.platform:
+        found.append(f"the platform {case.platform.value}, this is {topology.platform.value}")
+    if case.cards > len(topology.cards):
+        found.append(f"{case.cards} cards, this has {len(topology.cards)}")
+    if missing := sorted(case.needs - topology.features):
+        found.append(f"the features {' '.join(missing)}")
+    return found
+
+
+def wilson(hits: int, times: int) -> tuple[float, float]:
+    """Wilson's interval of a share: honest for few performances, and for rates near none and all."""
+    if not times:
+        return 0.0, 1.0
+    share, spread = hits / times, _Z * _Z / times
+    middle = (share + spread / 2) / (1 + spread)
+    half = _Z / (1 + spread) * sqrt(share * (1 - share) / times + spread / (4 * times))
+    return max(0.0, middle - half), min(1.0, middle + half)
 
 
 def exit_code(replayed: Iterable[Replayed]) -> ExitCode:

@@ -19,7 +19,7 @@ from harness.sim.driver.native import NativeDriver
 from harness.sim.eeh import EehCore
 from harness.sim.files import KERNEL, FileTree
 from harness.sim.machine import Machine
-from harness.sim.mutants import mutants
+from harness.sim.mutants import named
 from harness.sim.phyp import Phyp
 from harness.sim.player import Player
 from harness.sim.shell import Shell
@@ -77,15 +77,15 @@ DRIVERS = {
 
 
 class SimulatedHost:
-    """A host of `platform`, with one defect when `mutant` is given, or with another driver than its own.
+    """A host of `platform`, with one defect when `mutant`, or its name, is given, or with another driver.
 
-    Raises KeyError for an unknown mutant or driver.
+    Raises KeyError for an unknown name of a mutant or driver.
     """
 
-    def __init__(self, platform: Platform, mutant: str = "", driver: str = "") -> None:
+    def __init__(self, platform: Platform, mutant: str | Mutant = "", driver: str = "") -> None:
         self.platform = platform
         self._drivers = DRIVERS[driver]
-        self.mutant: Mutant | None = mutants()[mutant] if mutant else None
+        self.mutant = named(mutant) if isinstance(mutant, str) and mutant else mutant or None
         self.shell_machine: Shell | None = None
         self._mixed: dict[type, type] = {}  # components with the mutant's overrides
 
@@ -154,7 +154,7 @@ class SimulatedHost:
     def _build(self, schedule: object, replies: list[str]) -> tuple[Machine, Surface, FileTree]:
         machine = Machine(decider(schedule), replies.append)
         plans = _CARDS[self.platform]
-        afu_class = self._mutated(CardHardware, "card")
+        afu_class = self.variant(CardHardware, "card")
         cards: list[DriverCard] = []
         for index, afus in enumerate(plans):
             bdf = f"{index:04x}:01:00.0" if self.platform is Platform.POWERNV else ""
@@ -171,15 +171,16 @@ class SimulatedHost:
 
     def _build_driver(self, machine: Machine, cards: list[DriverCard]) -> NativeDriver | GuestDriver:
         if self.platform is Platform.POWERNV:
-            eeh = self._mutated(EehCore, "eeh")(machine, cards)
-            eeh.driver = driver = self._mutated(NativeDriver, "driver")(machine, cards, eeh)
+            eeh = self.variant(EehCore, "eeh")(machine, cards)
+            eeh.driver = driver = self.variant(NativeDriver, "driver")(machine, cards, eeh)
             return driver
         processes_max = {afu.name: afu.contexts_max for card in cards for afu in card.afus}
         functions = firmware.build(tuple(card.hardware for card in cards), processes_max)
-        guest_driver = self._mutated(self._drivers.driver, "driver")
-        return guest_driver(machine, cards, self._mutated(Phyp, "phyp")(functions))
+        guest_driver = self.variant(self._drivers.driver, "driver")
+        return guest_driver(machine, cards, self.variant(Phyp, "phyp")(functions))
 
-    def _mutated(self, component: type[_T], name: str) -> type[_T]:
+    def variant(self, component: type[_T], name: str) -> type[_T]:
+        """The class to build a component of: with the mutant's overrides, if it is about that component."""
         mutant = self.mutant
         if mutant is None or mutant.component != name:
             return component

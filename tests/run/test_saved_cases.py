@@ -11,6 +11,7 @@ from harness import registry
 from harness.hosts.inproc import InprocHost
 from harness.run.judge import judge
 from harness.run.runner import Runner
+from harness.score.shrinking import shortest_known
 from harness.sim.host import SimulatedHost
 from harness.vocab.case import Case
 from harness.vocab.topology import Platform
@@ -82,3 +83,11 @@ def test_the_file_says_what_it_shows_and_is_short(path: Path) -> None:
 
 def test_there_are_saved_cases() -> None:
     assert OF_MUTANTS
+
+
+@pytest.mark.parametrize("path", OF_MUTANTS, ids=named)
+def test_no_shorter_case_is_known(path: Path) -> None:
+    """`shortest.toml` is what minimised cases are compared with."""
+    case, signature = load(path)
+    name = f"{path.parent.name}/{mutant_of(path)} {signature}"
+    assert shortest_known(CASES / "regress" / "shortest.toml")[name] == len(case.steps)

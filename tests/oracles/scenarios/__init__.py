@@ -3,13 +3,14 @@
 After a change, write the files again: ``python -m tests.oracles.write``.
 """
 
-from tests.oracles.scenarios import events, mmio, outcome, purge, recovery, surroundings
+from tests.oracles.scenarios import administration, events, mmio, outcome, purge, recovery, surroundings
 from tests.oracles.scenarios.base import FOLDER, SCENARIOS, Scenario
 
 __all__ = [
     "FOLDER",
     "SCENARIOS",
     "Scenario",
+    "administration",
     "events",
     "mmio",
     "outcome",

@@ -156,3 +156,16 @@ def _(s: Story) -> None:
     s.open("a0", "c0", "afu0.0s")
     s.fail("a0", "mmap", "ENODEV", fd="c0", map="m", length=4096)
     s.proof()
+
+
+@bad("answers_as_documented-reset", "write-file-exdev")
+def _(s: Story) -> None:
+    s.fail("nemesis", "write_file", "EXDEV", path="/sys/class/cxl/card0/reset", text="1")
+    s.proof()
+
+
+@bad("answers_as_documented-mode", "mode-unknown")
+def _(s: Story) -> None:
+    s.do("a0", "read_file", {"text": "dedicated_process\n"}, path="/sys/class/cxl/afu0.0/mode")
+    s.do("a0", "read_file", {"text": "None\n"}, path="/sys/class/cxl/afu0.0/mode")
+    s.proof()

@@ -145,3 +145,12 @@ def _(s: Story) -> None:
     s.attach("a1", "c1", "afu0.0m", 1)
     s.load("a1", "c1", MARKER, offset=Register.STORE_LOG)
     s.proof()
+
+
+@bad("loads_give_all_ones-zeros-of-an-isolated-device", "wrong-wed")
+def _(s: Story) -> None:
+    strike(s)
+    s.load("a0", "c0", 0)
+    s.proof()
+    s.recover(AFU, 0)
+    leave(s)

@@ -82,6 +82,7 @@ def _(s: Story) -> None:
     s.proof()
     s.reclaim(AFU, 0)
     s.reset_by_phyp(AFU)
+    s.sample(AFU)
     s.resume(AFU)
 
 

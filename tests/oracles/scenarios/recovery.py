@@ -223,3 +223,29 @@ def _(s: Story) -> None:
     for _ in range(8):
         s.check()
         s.wait(500)
+
+
+@bad("phases_in_order-resumed-unwell", "resumed-unwell")
+def _(s: Story) -> None:
+    strike(s)
+    s.sample(AFU, 2)
+    s.proof()
+    s.quiesce(AFU, 0)
+    s.reset_by_phyp(AFU)
+    s.resume(AFU)
+    leave(s)
+
+
+@bad("phases_in_order-silent-end", "silent-end", is_nv=True)
+def _(s: Story) -> None:
+    s.open("a0", "c0", "afu0.0s")
+    s.drop_link("card0")
+    s.confirm("card0")
+    s.detected("card0")
+    s.quiesce(AFU)
+    s.proof()
+    s.quiesce(AFU2)
+    s.log("EEH: Reset without hotplug activity")
+    s.log("EEH: Beginning: 'slot_reset'")
+    s.attach("a0", "c1", "afu0.0s", 0)
+    s.close("a0", "c1", AFU, 0)
