@@ -55,7 +55,7 @@ _LINGER_LOADS = (20, 30, 40)
 _ATTACH = "H_ATTACH_CA_PROCESS"
 _LONG_BUSY_1_S = 9903
 _LONG_BUSY_100_MS = 9902
-_RESETTING = ("H_CONTROL_CA_FACILITY", "H_CONTROL_CA_FUNCTION")
+_RESETTING = ("H_CONTROL_CA_FACILITY", "H_CONTROL_CA_FACILITY", "H_CONTROL_CA_FUNCTION")  # mostly the card's
 _REFUSALS = (-1, -75, -16, _LONG_BUSY_100_MS)  # H_HARDWARE, H_STATE, H_RESOURCE
 
 _CAUSES: Mapping[str, type[Event]] = {
@@ -242,7 +242,7 @@ _BEFORE_A_RESET: dict[Callable[[Walk, frozenset[str]], When | None], int] = {
     hold_an_attach: 2,
     meet: 6,
     catch: 4,
-    refuse: 2,
+    refuse: 4,
 }
 _AFTER_AN_ERROR: dict[Callable[[Walk, frozenset[str], When | None], None], int] = {
     use: 4,
