@@ -16,6 +16,7 @@ adds a few steps that meet an error, or a reset, in one way:
 | `catch` | the error or the reset itself, at the moment of an hcall that somebody's work makes |
 | `refuse` | PHYP, which does not perform the reset |
 | `unbind` | the removal of the driver in the middle of it |
+| `reset` | a reset of what is broken |
 | `kill` | the death of an owner at the moment of the purge |
 | `use` | contexts that are used as if nothing had happened |
 | `look_back` | a store that must not arrive, and a load that would show it |
@@ -203,6 +204,17 @@ def unbind(walk: Walk, afus: frozenset[str], _moment: When | None) -> None:
         walk.perform(UnbindDriver, targets[0], walk.pick_when(UnbindDriver, walk.deck.nested))
 
 
+def reset(walk: Walk, afus: frozenset[str], _moment: When | None) -> None:
+    """An administrator resets what is broken, before or in the middle of its recovery."""
+    drawn = walk.deck.resets.draw(walk.choose, walk.sketch, walk.topology)
+    if drawn and (
+        targets := [target for target in drawn[1] if walk.reach(target[1]) == walk.reach(min(afus))]
+    ):
+        walk.perform(
+            drawn[0], walk.choose.pick(targets), walk.pick_when(drawn[0], (*MOMENTS, *walk.deck.nested))
+        )
+
+
 def kill(walk: Walk, afus: frozenset[str], _moment: When | None) -> None:
     """The nemesis, which causes the errors too, kills an owner of a context at a moment of the purge."""
     acts.act(walk, {KillActor: 1}, acts.triggers(walk, acts.PURGE), acts.free(walk, afus))
@@ -249,6 +261,7 @@ _AFTER_AN_ERROR: dict[Callable[[Walk, frozenset[str], When | None], None], int] 
     look_back: 2,
     kill: 2,
     unbind: 1,
+    reset: 2,
 }
 
 
