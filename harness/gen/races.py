@@ -16,6 +16,7 @@ adds a few steps that meet an error, or a reset, in one way:
 | `catch` | the error or the reset itself, at the moment of an hcall that somebody's work makes |
 | `refuse` | PHYP, which does not perform the reset |
 | `unbind` | the removal of the driver in the middle of it |
+| `reset` | a reset of what is broken |
 | `kill` | the death of an owner at the moment of the purge |
 | `use` | contexts that are used as if nothing had happened |
 | `look_back` | a store that must not arrive, and a load that would show it |
@@ -23,34 +24,26 @@ adds a few steps that meet an error, or a reset, in one way:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 
 from harness.events.answer_hcall import AnswerHcall
 from harness.events.attach import Attach
-from harness.events.attach_invalid import AttachInvalid
 from harness.events.await_ import ALL, Await
 from harness.events.detach import Detach
-from harness.events.exit_actor import ExitActor
-from harness.events.fork import Fork
 from harness.events.kill_actor import KillActor
 from harness.events.load import Load
-from harness.events.map import Map
-from harness.events.poll_events import PollEvents
-from harness.events.query_context import QueryContext
 from harness.events.raise_afu_interrupt import RaiseAfuInterrupt
 from harness.events.read_attributes import ReadAttributes
 from harness.events.read_event import FOR_EVER, ReadEvent
 from harness.events.store import Store
 from harness.events.touch_memory import TouchMemory
-from harness.events.touch_unmapped_memory import TouchUnmappedMemory
 from harness.events.unbind_driver import UnbindDriver
-from harness.events.unmap import Unmap
+from harness.gen import acts
 from harness.gen.walk import Walk
 from harness.vocab.case import NOW, When
 from harness.vocab.event import HARNESS, NEMESIS, Event, Target
-from harness.vocab.phase import Phase
 from harness.vocab.registers import STORE_LOG_SLOTS
-from harness.vocab.sketch import ContextBelief, ContextSketch
+from harness.vocab.sketch import ContextSketch
 
 MOMENTS = (When(after_ms=1), When(after_ms=2), When(after_ms=5))
 
@@ -59,11 +52,12 @@ _GATHER_PERCENT = 70
 _GATHER_MS = 5_000
 _LINGER_PERCENT = 40
 _LINGER_COUNTS = (1, 2, 20)
-_LINGER_LOADS = (10, 20, 30, 50)
-_RESETTING = ("H_CONTROL_CA_FACILITY", "H_CONTROL_CA_FUNCTION")
+_LINGER_LOADS = (20, 30, 40)
 _ATTACH = "H_ATTACH_CA_PROCESS"
 _LONG_BUSY_1_S = 9903
 _LONG_BUSY_100_MS = 9902
+_RESETTING = ("H_CONTROL_CA_FACILITY", "H_CONTROL_CA_FACILITY", "H_CONTROL_CA_FUNCTION")  # mostly the card's
+_REFUSALS = (-1, -75, -16, _LONG_BUSY_100_MS)  # H_HARDWARE, H_STATE, H_RESOURCE
 
 _CAUSES: Mapping[str, type[Event]] = {
     f"hcall:{_ATTACH}": Attach,
@@ -72,45 +66,6 @@ _CAUSES: Mapping[str, type[Event]] = {
     "hcall:H_CONTROL_CA_FAULTS": TouchMemory,
 }
 """The work of a process that makes each hcall."""
-
-_Acts = Mapping[type[Event], int]
-"""What is done with a context, and how often beside the others."""
-
-_AT_A_PURGE: _Acts = {
-    Detach: 5,
-    ExitActor: 2,
-    RaiseAfuInterrupt: 3,
-    TouchMemory: 2,
-    Load: 2,
-    Store: 1,
-    Unmap: 1,
-    Fork: 1,
-    QueryContext: 1,
-    ReadEvent: 1,
-}
-_AT_A_MOMENT: _Acts = {
-    TouchMemory: 5,
-    RaiseAfuInterrupt: 5,
-    Detach: 3,
-    TouchUnmappedMemory: 1,
-    KillActor: 1,
-    Store: 1,
-    Load: 3,
-}
-_UNDETECTED: _Acts = {Load: 5, Store: 4, QueryContext: 1, PollEvents: 1, ReadEvent: 1, TouchMemory: 1}
-_AFTERWARDS: _Acts = {
-    QueryContext: 4,
-    AttachInvalid: 1,
-    Map: 2,
-    Load: 2,
-    Store: 1,
-    ReadEvent: 2,
-    PollEvents: 2,
-    RaiseAfuInterrupt: 1,
-    Detach: 1,
-}
-_PURGE = (Phase.DETECTED, Phase.QUIESCE, Phase.QUIESCE, Phase.CONTEXT_PURGED, Phase.CONTEXT_PURGED)
-_END = (Phase.RESUME, Phase.RECOVERED, Phase.RECOVERED)
 
 
 def gather(walk: Walk) -> None:
@@ -121,7 +76,7 @@ def gather(walk: Walk) -> None:
 
 def intrude(walk: Walk, afus: frozenset[str]) -> When | None:
     """An attach in the middle of the recovery to come: all of it, or all but an early open."""
-    newcomers = _newcomers(walk, afus)
+    newcomers = acts.newcomers(walk, afus)
     if newcomers and walk.deck.triggers:
         when = walk.choose.pick(walk.deck.triggers)
         is_open_early = walk.choose.chance(50)
@@ -132,7 +87,7 @@ def intrude(walk: Walk, afus: frozenset[str]) -> When | None:
 
 def hold_an_attach(walk: Walk, afus: frozenset[str]) -> When | None:
     """PHYP is busy with an attach from before the error until after the recovery, or into it."""
-    newcomers = _newcomers(walk, afus)
+    newcomers = acts.newcomers(walk, afus)
     if AnswerHcall not in walk.deck.free.events or not newcomers:
         return intrude(walk, afus)
     # A guest's driver looks every 3 s, and a reset takes a quarter of one.
@@ -145,20 +100,20 @@ def hold_an_attach(walk: Walk, afus: frozenset[str]) -> When | None:
 def ambush(walk: Walk, afus: frozenset[str]) -> When | None:
     """Owners of contexts act at a moment of the purge to come."""
     for _ in range(walk.choose.integer(1, 2)):
-        _act(walk, _AT_A_PURGE, _triggers(walk, _PURGE), _free(walk, afus, walk.steady))
+        acts.act(walk, acts.AT_A_PURGE, acts.triggers(walk, acts.PURGE), acts.free(walk, afus, walk.steady))
     return None
 
 
 def come_again(walk: Walk, afus: frozenset[str]) -> When | None:
     """A context that the recovery purges is used again when it has ended."""
     for _ in range(walk.choose.integer(1, 2)):
-        _act(walk, _AFTERWARDS, _triggers(walk, _END), _free(walk, afus, walk.steady))
+        acts.act(walk, acts.AFTERWARDS, acts.triggers(walk, acts.END), acts.free(walk, afus, walk.steady))
     return None
 
 
 def fall_asleep(walk: Walk, afus: frozenset[str]) -> When | None:
     """A reader of events blocks, and only the recovery can wake it."""
-    free = _free(walk, afus, walk.steady)
+    free = acts.free(walk, afus, walk.steady)
     if free and ReadEvent in walk.deck.free.events:
         sleeper = walk.choose.pick(free)
         walk.add(sleeper.actor, ReadEvent(sleeper.fd, FOR_EVER))
@@ -167,7 +122,7 @@ def fall_asleep(walk: Walk, afus: frozenset[str]) -> When | None:
 
 def neighbours(walk: Walk, afus: frozenset[str]) -> When | None:
     """Two contexts of one AFU, one of which raises an interrupt; either waits for it."""
-    free = [c for c in _free(walk, afus) if c.is_mapped]
+    free = [c for c in acts.free(walk, afus) if c.is_mapped]
     several = [c for c in free if sum(c.afu == other.afu for other in free) > 1]
     if several and RaiseAfuInterrupt in walk.deck.free.events:
         raiser = walk.choose.pick(several)
@@ -179,7 +134,7 @@ def neighbours(walk: Walk, afus: frozenset[str]) -> When | None:
 def listen(walk: Walk, raiser: Target) -> None:
     """Somebody waits for the interrupt that was raised through a context: its owner, or a neighbour's."""
     afus = {context.afu for context in walk.sketch.contexts if context.fd == raiser[1]}
-    readers = _free(walk, frozenset(afus))
+    readers = acts.free(walk, frozenset(afus))
     if readers and ReadEvent in walk.deck.free.events:
         reader = walk.choose.pick(readers)
         walk.add(reader.actor, ReadEvent(reader.fd, _READ_MS))
@@ -197,10 +152,10 @@ def join(walk: Walk, afus: frozenset[str]) -> When | None:
 
 def refuse(walk: Walk, afus: frozenset[str]) -> When | None:
     """PHYP is busy with the reset, or refuses it."""
-    hcalls = [target for target in AnswerHcall.enabled(walk.sketch, walk.topology) if target[1] in _RESETTING]
     if AnswerHcall not in walk.deck.free.events:
         return meet(walk, afus)
-    walk.perform(AnswerHcall, walk.choose.pick(hcalls), NOW)
+    hcall, code = walk.choose.pick(_RESETTING), walk.choose.pick(_REFUSALS)
+    walk.add(NEMESIS, AnswerHcall(hcall, code, walk.choose.integer(1, 3)))
     return NOW
 
 
@@ -208,7 +163,7 @@ def meet(walk: Walk, afus: frozenset[str]) -> When | None:
     """Owners of contexts act at one moment, which is also to be that of the error or the reset."""
     moment = walk.choose.pick(MOMENTS)
     for _ in range(walk.choose.integer(1, 2)):
-        _act(walk, _AT_A_MOMENT, (moment,), _free(walk, afus))
+        acts.act(walk, acts.AT_A_MOMENT, (moment,), acts.free(walk, afus))
     if ReadAttributes in walk.deck.free.events and walk.choose.chance(_LINGER_PERCENT):
         # What was begun then goes on for some microseconds before the nemesis acts.
         subject = walk.choose.pick(sorted(afus))
@@ -227,7 +182,7 @@ def _cause(walk: Walk, afus: frozenset[str], moment: When) -> None:
     """Somebody does what makes the hcall that `moment` waits for."""
     cls = _CAUSES[moment.phase]
     if cls is not Attach:
-        _act(walk, {cls: 1}, (NOW,), _free(walk, afus))
+        acts.act(walk, {cls: 1}, (NOW,), acts.free(walk, afus))
     elif newcomers := [target for target in walk.newcomers() if target[1] in afus]:
         walk.add_context(walk.choose.pick(newcomers))
 
@@ -249,23 +204,33 @@ def unbind(walk: Walk, afus: frozenset[str], _moment: When | None) -> None:
         walk.perform(UnbindDriver, targets[0], walk.pick_when(UnbindDriver, walk.deck.nested))
 
 
+def reset(walk: Walk, afus: frozenset[str], _moment: When | None) -> None:
+    """An administrator resets what is broken, before or in the middle of its recovery."""
+    drawn = walk.deck.resets.draw(walk.choose, walk.sketch, walk.topology)
+    if drawn is None:
+        return
+    cls, everywhere = drawn
+    if targets := [target for target in everywhere if walk.reach(target[1]) >= afus]:
+        walk.perform(cls, walk.choose.pick(targets), walk.pick_when(cls, (*MOMENTS, *walk.deck.nested)))
+
+
 def kill(walk: Walk, afus: frozenset[str], _moment: When | None) -> None:
     """The nemesis, which causes the errors too, kills an owner of a context at a moment of the purge."""
-    _act(walk, {KillActor: 1}, _triggers(walk, _PURGE), _free(walk, afus))
+    acts.act(walk, {KillActor: 1}, acts.triggers(walk, acts.PURGE), acts.free(walk, afus))
 
 
 def use(walk: Walk, afus: frozenset[str], moment: When | None) -> None:
     """Owners of contexts go on as if nothing had happened, and one of them may notice."""
     for _ in range(walk.choose.integer(1, 2)):
         when = walk.choose.pick((moment if moment and not moment.phase else NOW, *MOMENTS))
-        _act(walk, _UNDETECTED, (when,), _free(walk, afus))
+        acts.act(walk, acts.UNDETECTED, (when,), acts.free(walk, afus))
 
 
 def look_back(walk: Walk, afus: frozenset[str], _moment: When | None) -> None:
     """A store to a device that was given up, and a new context that looks for it after the recovery."""
-    _act(walk, {Store: 1}, _triggers(walk, _PURGE), _free(walk, afus))
+    acts.act(walk, {Store: 1}, acts.triggers(walk, acts.PURGE), acts.free(walk, afus))
     newcomers = [target for target in walk.newcomers() if target[1] in afus]
-    if newcomers and (ends := _triggers(walk, _END)):
+    if newcomers and (ends := acts.triggers(walk, acts.END)):
         before = len(walk.sketch.contexts)
         walk.add_context(walk.choose.pick(newcomers), walk.choose.pick(ends))
         context = walk.sketch.contexts[before]
@@ -288,13 +253,14 @@ _BEFORE_A_RESET: dict[Callable[[Walk, frozenset[str]], When | None], int] = {
     hold_an_attach: 2,
     meet: 6,
     catch: 4,
-    refuse: 2,
+    refuse: 4,
 }
 _AFTER_AN_ERROR: dict[Callable[[Walk, frozenset[str], When | None], None], int] = {
     use: 4,
     look_back: 2,
     kill: 2,
     unbind: 1,
+    reset: 2,
 }
 
 
@@ -335,44 +301,3 @@ def _set_up(
     moment = walk.choose.weighted(tuple(races), tuple(races.values()))(walk, afus)
     walk.on_top += len(walk.steps) - before
     return moment
-
-
-def _newcomers(walk: Walk, afus: frozenset[str]) -> list[Target]:
-    """Who may attach during a recovery of `afus`: there, if anybody can."""
-    found = [target for target in walk.newcomers() if target[0] != walk.steady]
-    return [target for target in found if target[1] in afus] or found
-
-
-def _free(walk: Walk, afus: frozenset[str], but: str = "") -> list[ContextSketch]:
-    """Attached contexts of `afus` whose owners nothing holds, and are not `but`."""
-    return [
-        context
-        for context in walk.sketch.contexts
-        if context.belief is ContextBelief.STARTED
-        and context.afu in afus
-        and context.actor not in walk.held
-        and context.actor != but
-    ]
-
-
-def _triggers(walk: Walk, phases: Sequence[Phase]) -> list[When]:
-    """The first sighting of each of `phases` that the host can show."""
-    known = {when.phase for when in walk.deck.triggers}
-    return [When(phase=phase.value) for phase in phases if phase.value in known]
-
-
-def _act(walk: Walk, acts: _Acts, moments: Sequence[When], free: Sequence[ContextSketch]) -> None:
-    """One of `acts` at one of `moments`, with one of the contexts `free` or upon its owner."""
-    allowed = [cls for cls in acts if cls in walk.deck.free.events]
-    if not (free and allowed and moments):
-        return
-    subject = walk.choose.pick(free)
-    cls = walk.choose.weighted(allowed, [acts[cls] for cls in allowed])
-    names = {subject.fd, subject.map_name, subject.actor}
-    targets = [
-        target
-        for target in cls.enabled(walk.sketch, walk.topology)
-        if target[1] in names or (cls is Fork and target[0] == subject.actor)
-    ]
-    if targets:
-        walk.perform(cls, walk.choose.pick(targets), walk.pick_when(cls, moments))

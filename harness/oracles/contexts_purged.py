@@ -4,9 +4,9 @@ A context whose attach was under way before the AFU was reset (quiesced, where P
 succeeded has its cxl_detach soon after the quiesce, and by the time the recovery is over, unless its owner
 had begun to let go of it. After a permanent failure it has it soon.
 
-An error that ends by itself is one too, as far as the driver saw it. On a real host PHYP decides whether
-process elements survive it, and Linux leaves their contexts alone; this is judged on a deterministic host
-only.
+An error that ends by itself is one too, as far as the driver saw it. On a lab host PHYP decides whether
+process elements survive it, so this is judged only where PHYP is simulated, and they do not: there time is
+virtual.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from harness.oracles._context import Context, Tenancy, contexts
+from harness.oracles._disturbance import scripted_hcalls
 from harness.oracles._episode import Episode, episodes
 from harness.oracles._memo import SECOND_US, end_us, has_whole_trace, ms
 from harness.oracles._poll import samples
@@ -23,6 +24,7 @@ from harness.vocab.phase import Phase
 from harness.vocab.verdict import Finding
 
 NAME = "contexts_purged"
+_VIRTUAL = "virtual-time"
 _SOON_US = 2 * SECOND_US
 _CONFIRMED_US = SECOND_US
 _SOON_ON_HARDWARE_US = 60 * SECOND_US  # each process element command of a hung AFU may take its 5 s
@@ -37,11 +39,11 @@ def judge(history: History) -> Iterator[Finding]:
     by_afu = episodes(history)
     if not by_afu or not has_whole_trace(history):
         return
-    is_exact = "deterministic" in history.topology.features
+    is_simulated = _VIRTUAL in history.topology.features
     for context in found.contexts:
         if context.is_attached and context.tenancy and context.afu in by_afu:
             yield from _missed(history, context, by_afu[context.afu])
-            if is_exact:
+            if is_simulated:
                 yield from _left_behind(history, context)
 
 
@@ -124,7 +126,10 @@ def _closed_us(episode: Episode) -> int:
 
 
 def _soon_us(history: History) -> int:
-    return _SOON_US if "deterministic" in history.topology.features else _SOON_ON_HARDWARE_US
+    if _VIRTUAL not in history.topology.features:
+        return _SOON_ON_HARDWARE_US
+    is_delayed = scripted_hcalls(history) and "deterministic" not in history.topology.features
+    return _SOON_ON_HARDWARE_US if is_delayed else _SOON_US
 
 
 def _finding(context: Context, end: Record, detach: Record | None) -> Finding:

@@ -15,6 +15,7 @@ from tests.topologies import POWERNV, POWERVM
 
 EVENTS = tuple(registry.events().values())
 COUNT = 800
+RESETTING = {"H_CONTROL_CA_FACILITY", "H_CONTROL_CA_FUNCTION"}
 both_hosts = pytest.mark.parametrize("topology", [POWERNV, POWERVM], ids=["powernv", "powervm"])
 
 
@@ -33,36 +34,55 @@ def is_disturbance(step):
     return step.event.role is Role.ERROR or is_reset
 
 
+def met_at_its_moment(step, before, _after):
+    """What is done at the very moment of a disturbance."""
+    if not step.when.after_ms or step.when.phase:
+        return set()
+    return {name(s) for s in before if s.when == step.when}
+
+
+def is_early(step):
+    return step.when.phase in {"detected", "quiesce", "context-purged"}
+
+
+def is_late(step):
+    return step.when.phase in {"resume", "recovered"} and step.actor != NEMESIS
+
+
+AROUND = {
+    "join": lambda step, before, after: "Attach" in met_at_its_moment(step, before, after),
+    "meet": lambda step, before, after: met_at_its_moment(step, before, after) - {"Attach"},
+    "catch": lambda step, _, after: step.when.phase.startswith("hcall:") and not after[0].when.phase,
+    "ambush": lambda _, before, __: any(is_early(s) and s.actor != NEMESIS for s in before),
+    "come again": lambda _, before, __: any(is_late(s) for s in before),
+    "fall asleep": lambda _, before, __: any(
+        name(s) == "ReadEvent" and s.event.timeout_ms == 0 for s in before[-3:]
+    ),
+    "kill": lambda _, __, after: any(name(s) == "KillActor" and is_early(s) for s in after),
+    "unbind": lambda _, __, after: any(name(s) == "UnbindDriver" and s.when.phase for s in after),
+    "look back": lambda _, __, after: any(
+        name(s) == "Load" and s.event.register == "STORE_LOG" and s.event.count == 16 for s in after
+    ),
+    "refuse": lambda _, before, __: name(before[-1]) == "AnswerHcall" and before[-1].event.hcall in RESETTING,
+}
+ANYWHERE = {
+    "leave": lambda step, before, _: (
+        name(step) == "Detach" and [name(s) for s in before[-2:]] == ["TouchMemory", "Load"]
+    ),
+    "hold an attach": lambda step, _, __: (
+        name(step) == "AnswerHcall" and step.event.hcall == "H_ATTACH_CA_PROCESS" and step.event.times > 3
+    ),
+    "neighbours": lambda step, _, after: name(step) == "RaiseAfuInterrupt" and name(after[0]) == "ReadEvent",
+}
+
+
 def shown(case):
     """The races that a case plainly has."""
     found = set()
-    steps = case.steps
-    for index, step in enumerate(steps):
-        before, after = steps[max(0, index - 8) : index], steps[index + 1 : index + 4]
-        if is_disturbance(step):
-            moments = {s.when.after_ms for s in before if s.when.after_ms and not s.when.phase}
-            if step.when.after_ms in moments and not step.when.phase:
-                kinds = {name(s) for s in before if s.when.after_ms == step.when.after_ms}
-                found.add("join" if "Attach" in kinds else "meet")
-            if step.when.phase.startswith("hcall:") and after and not after[0].when.phase:
-                found.add("catch")
-            purges = {"detected", "quiesce", "context-purged"}
-            if any(s.when.phase in purges and s.actor != NEMESIS for s in before):
-                found.add("ambush")
-            if any(s.when.phase in {"resume", "recovered"} and s.actor != NEMESIS for s in before):
-                found.add("come again")
-            if any(name(s) == "ReadEvent" and s.event.timeout_ms == 0 for s in before[-3:]):
-                found.add("fall asleep")
-            if any(name(s) == "KillActor" and s.when.phase in purges for s in after):
-                found.add("kill")
-            if any(
-                name(s) == "Load" and s.event.register == "STORE_LOG" and s.event.count == 16 for s in steps
-            ):
-                found.add("look back")
-        if name(step) == "AnswerHcall" and step.event.hcall == "H_ATTACH_CA_PROCESS" and step.event.times > 3:
-            found.add("hold an attach")
-        if name(step) == "RaiseAfuInterrupt" and after and name(after[0]) == "ReadEvent":
-            found.add("neighbours")
+    for index, step in enumerate(case.steps[:-1]):
+        before, after = case.steps[max(0, index - 8) : index], case.steps[index + 1 : index + 7]
+        looks = {**ANYWHERE, **AROUND} if is_disturbance(step) and before else ANYWHERE
+        found |= {race for race, look in looks.items() if look(step, before, after)}
     return found
 
 
@@ -70,7 +90,8 @@ def shown(case):
 def test_every_race_is_set_up_and_none_without_overlap(topology):
     counts = Counter(race for case in sample(topology) for race in shown(case))
     races = {"join", "meet", "ambush", "come again", "fall asleep", "kill", "look back", "neighbours"}
-    races |= {"catch", "hold an attach"} if topology is POWERVM else set()
+    races |= {"leave", "unbind"}
+    races |= {"catch", "hold an attach", "refuse"} if topology is POWERVM else set()
     few = {race: counts[race] for race in races if counts[race] < COUNT // 100}
     assert not few, "each race is in one case of a hundred, at the least"
     calm = Counter(race for case in sample(topology, overlap=0) for race in shown(case))
