@@ -238,9 +238,12 @@ class Lane:
 
     def _shrink(self, runner: Runner, finding: Finding, case: Case) -> None:
         """Make the case of a new bug smaller on this host, and save it with the command that replays it."""
-        found = self._minimised(runner, finding, case)
         signature = finding.signature
-        self._record_bug(runner, signature, found.case)
+        if self._orders.issues.match(signature, [self.url]):
+            found = Minimised(case, 0, is_one_minimal=False)  # known: nothing would be learnt
+        else:
+            found = self._minimised(runner, finding, case)
+            self._record_bug(runner, signature, found.case)
         path = self._directory.save_bug(signature, casefile.dump(found.case, signature))
         replay = (
             f"harness replay {shlex.quote(str(self._directory.path / path))} --host {shlex.quote(self.url)}"

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from harness.plan.knownissues import NO_KNOWN_ISSUES, KnownIssues
 from harness.run.corpus import Corpus, no_corpus
 from harness.run.search import Drawing
 from harness.vocab.campaign import HostIdentity
@@ -21,7 +22,8 @@ class Orders:
     """What all lanes are told. `draw` makes cases of seeds; `oracles` judge.
 
     One case of `twice_every` is performed twice on a deterministic host; 0 is none. `corpus` opens the corpus
-    of a platform, and is told whom to tell of files that cannot be used.
+    of a platform, and is told whom to tell of files that cannot be used. What `issues` excuse is not
+    minimised.
     """
 
     seed: int
@@ -29,6 +31,7 @@ class Orders:
     oracles: tuple[Oracle, ...]
     saved: tuple[Case, ...] = ()
     twice_every: int = 0
+    issues: KnownIssues = NO_KNOWN_ISSUES
     corpus: Callable[[Platform, Callable[[str], None]], Corpus] = no_corpus
 
 

@@ -45,6 +45,8 @@ def run_plan(
         directory.write(PLAN, read.text)
         if read.issues_text:
             directory.write(KNOWN_ISSUES, read.issues_text)
+        if ignore_known:
+            setup = replace(setup, orders=replace(setup.orders, issues=NO_KNOWN_ISSUES))
         try:
             campaign = perform(setup, directory, watch)
         finally:

@@ -160,6 +160,7 @@ def setup(read: ReadPlan, hosts: Sequence[str] = (), budget: str = "", seed: int
             oracles=tuple(oracles[name] for name in plan.judge.select(oracles)),
             saved=read.saved,
             twice_every=plan.cases.twice_every,
+            issues=read.issues,
             corpus=_corpus(plan.cases.corpus),
         ),
         keep=KeepRules(plan.keep.passing, plan.keep.failing),

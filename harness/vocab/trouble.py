@@ -110,6 +110,7 @@ CONSEQUENCES = (
     "Hard LOCKUP",
     "RCU Stall",
     "panic_on_warn set",
+    "System Reset",
 )
 """Why the kernel panics when something else was reported before: no trouble of their own."""
 
