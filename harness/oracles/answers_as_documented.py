@@ -1,6 +1,6 @@
 """Oracle: a call on a device node, or a write to the driver's sysfs, fails only as the interface says.
 
-So does a mode that is read: it is one of those that the interface has.
+A mode that is read is one of those that the interface has, and an error buffer that is there has contents.
 
 Judged are calls on descriptors of AFU nodes; a descriptor that its actor has not got open gives EBADF.
 Loads and stores fail with SIGBUS only. EINTR is for what was interrupted: a wait for an event, or between
@@ -38,6 +38,7 @@ _CALLS = {
 _INTERRUPTED = "EINTR"
 _SYSFS = "/sys/class/cxl/"
 _MODE = re.compile(r"/sys/class/cxl/afu[0-9.]+/mode")
+_ERROR_BUFFER = re.compile(r"/sys/class/cxl/afu[0-9.]+/afu_err_buff")
 _MODES = frozenset({*(mode.value for mode in Mode), "none"})
 _WRITE = frozenset(
     {"EACCES", "EBUSY", "EINVAL", "EIO", "ENODEV", "ENOENT", "ENOMEM", "ENXIO", "EPERM", _INTERRUPTED}
@@ -53,6 +54,8 @@ def judge(history: History) -> Iterator[Finding]:
             yield from _check(operation, _WRITE)
         elif operation.verb == "read_file" and _MODE.fullmatch(operation.args["path"]):
             yield from _check_mode(operation)
+        elif operation.verb == "read_file" and _ERROR_BUFFER.fullmatch(operation.args["path"]):
+            yield from _check_error_buffer(operation)
     for context in contexts(history).contexts:
         for call in context.calls:
             if call.errno:
@@ -69,6 +72,12 @@ def _check_mode(read: Operation) -> Iterator[Finding]:
     if wrong and read.end is not None:
         message = f"{read.args['path']} read {str(wrong[0]).strip()!r} at {ms(read.ended_us)}"
         yield Finding(NAME, "mode-unknown", message, (read.invoke.seq, read.end.seq))
+
+
+def _check_error_buffer(read: Operation) -> Iterator[Finding]:
+    if read.is_ok and read.end is not None and read.answer.get("text") == "":
+        message = f"{read.args['path']} had no bytes at {ms(read.ended_us)}"
+        yield Finding(NAME, "error-buffer-empty", message, (read.invoke.seq, read.end.seq))
 
 
 def _allowed(call: Operation) -> frozenset[str]:

@@ -123,6 +123,13 @@ def _(s: Story) -> None:
     s.proof()
 
 
+@ok("blocked_calls_return-kernel-died")
+def _(s: Story) -> None:
+    s.open("a0", "c0", "afu0.0s")
+    s.begin("a0", "ioctl", fd="c0", request=0x4004_CA01, data="00000000")
+    s.log("Kernel panic - not syncing: Fatal exception", 0)
+
+
 @bad("blocked_calls_return-too-long", "close-too-long", is_nv=True)
 def _(s: Story) -> None:
     s.open("a0", "c0", "afu0.0s")
@@ -161,6 +168,13 @@ def _(s: Story) -> None:
 @bad("answers_as_documented-reset", "write-file-exdev")
 def _(s: Story) -> None:
     s.fail("nemesis", "write_file", "EXDEV", path="/sys/class/cxl/card0/reset", text="1")
+    s.proof()
+
+
+@bad("answers_as_documented-error-buffer", "error-buffer-empty")
+def _(s: Story) -> None:
+    s.do("a0", "read_file", {"text": "\\x00\\x00"}, path="/sys/class/cxl/afu0.1/afu_err_buff")
+    s.do("a0", "read_file", {"text": ""}, path="/sys/class/cxl/afu0.0/afu_err_buff")
     s.proof()
 
 
