@@ -123,11 +123,13 @@ def _(s: Story) -> None:
     s.proof()
 
 
-@ok("blocked_calls_return-kernel-died")
+@bad("kernel_log_is_clean-panic-in-a-call", "panic-kernel-panic-not-syncing-fatal-exception")
 def _(s: Story) -> None:
+    """The call that it leaves unanswered is no second finding."""
     s.open("a0", "c0", "afu0.0s")
     s.begin("a0", "ioctl", fd="c0", request=0x4004_CA01, data="00000000")
     s.log("Kernel panic - not syncing: Fatal exception", 0)
+    s.proof()
 
 
 @bad("blocked_calls_return-too-long", "close-too-long", is_nv=True)
