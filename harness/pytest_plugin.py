@@ -272,16 +272,14 @@ def _case_items(config: pytest.Config) -> list[object]:
     items: list[object] = []
     directory = config.rootpath / DEFAULT_CASES
     for path, saved in prepare.read_cases([directory] if directory.exists() else []):
-        issues = [issue for read in plans if (issue := read.issues.match(saved.signature))]
-        reason = issues[0].reason if issues else ""
-        marks = [pytest.mark.capi_case]
-        if reason:
-            marks.append(pytest.mark.xfail(reason=reason, strict=True))
-        items += [
-            pytest.param((path, saved, url), id=f"{path.stem}-{url}", marks=marks)
-            for url in hosts
-            if _platform_of(url) in ("", saved.case.platform.value)
-        ]
+        for url in hosts:
+            if _platform_of(url) not in ("", saved.case.platform.value):
+                continue
+            issues = [issue for read in plans if (issue := read.issues.match(saved.signature, [url]))]
+            marks = [pytest.mark.capi_case]
+            if issues:
+                marks.append(pytest.mark.xfail(reason=issues[0].reason, strict=True))
+            items.append(pytest.param((path, saved, url), id=f"{path.stem}-{url}", marks=marks))
     return items
 
 

@@ -61,6 +61,19 @@ _EXCUSED: dict[str, frozenset[str]] = {
     "WARNING: CXL AFU SLBIA timed out": _FAR_AWAY | _HANGS,
     "Adapter context unlocked with": frozenset({"ForceRecovery"}),
 }
+_CORRUPTING = frozenset(
+    {
+        "atomic-schedule",
+        "bad-access",
+        "bad-jump",
+        "double-free",
+        "list-corruption",
+        "null-pointer",
+        "slab-corruption",
+        "stack",
+        "use-after-free",
+    }
+)
 _TOLERATED_IN_DEDICATED_MODE = "Translation fault regs changed"
 _NUMBERS = re.compile(r"0x[0-9a-f]+|\b[0-9a-f]{8,}\b|\d+", re.IGNORECASE)
 _NOT_A_LETTER = re.compile(r"[^a-z]+")
@@ -78,12 +91,21 @@ def judge(history: History) -> Iterator[Finding]:
     reports = troubles(texts) if is_trouble(whole) else []
     if not alarms and not reports:
         return
+    reports = _up_to_corruption(reports)
     events = {intent.event for intent in history.intents}
     seen: set[str] = set()
     for finding in (*_reported(history, reports, events), *_alarming(history, reports, alarms, events)):
         if finding.kind not in seen:
             seen.add(finding.kind)
             yield finding
+
+
+def _up_to_corruption(reports: Sequence[Trouble]) -> Sequence[Trouble]:
+    """What a kernel says after its memory or stack went wrong proves nothing of its own."""
+    for index, trouble in enumerate(reports):
+        if trouble.kind in _CORRUPTING:
+            return reports[: index + 1]
+    return reports
 
 
 def _reported(history: History, reports: Sequence[Trouble], events: set[str]) -> Iterator[Finding]:

@@ -7,7 +7,8 @@ The rules (Linux: drivers/misc/cxl/hcalls.c; what is assumed is marked A):
    TEMP_UNAVAILABLE, which ends by itself. An unrecoverable one gives PERM_UNAVAILABLE, for ever. More
    correctable errors than the threshold count as a recoverable one.
 4. A reset takes RESET_US and answers long-busy with a continuation token until it is done; an error that
-   comes meanwhile makes it fail with H_HARDWARE (A).
+   comes meanwhile makes it fail with H_HARDWARE (A). A call that goes on with a token after the reset is
+   done gets its outcome, and begins no other.
 5. A stale process token gets H_PARAMETER; a function that is not NORMAL takes no attach: H_STATE.
 6. An hcall that the console holds acts when it is let go, not when it was called.
 
@@ -27,6 +28,7 @@ RESET_US = 250_000
 SILENT_RESET_US = 400_000
 CORRECTABLE_THRESHOLD = 3
 VPD_BYTES = 256
+_TOKEN_OF_A_CONTROL = 4  # among the arguments behind the operation: four parameters, then the token
 
 H_SUCCESS = 0
 H_BUSY = 1
@@ -137,9 +139,12 @@ class Phyp:
     def _read_state(self, function: Function, _args: tuple[int, ...], _now_us: int) -> Answer:
         return Answer(H_SUCCESS, int(function.state))
 
-    def _reset(self, function: Function, _args: tuple[int, ...], now_us: int) -> Answer:
+    def _reset(self, function: Function, args: tuple[int, ...], now_us: int) -> Answer:
         if function.state not in (State.NORMAL, State.DISABLE):
             return Answer(H_STATE)
+        is_continued = any(args[_TOKEN_OF_A_CONTROL:])
+        if function.reset_done_us < 0 and is_continued:  # somebody else's call saw its end
+            return Answer(H_SUCCESS if function.state is State.NORMAL else H_HARDWARE)
         if function.reset_done_us < 0:
             function.reset_done_us = now_us + RESET_US
             self.change(function, State.DISABLE)

@@ -150,6 +150,13 @@ def test_download_is_busy_and_then_done(phyp: Phyp) -> None:
     assert download(firmware.RESET_US) == 0
 
 
+def test_a_continued_reset_begins_no_other(phyp: Phyp) -> None:
+    assert reset(phyp, 0) == H_LONG_BUSY_ORDER_100_MSEC
+    assert phyp.hcall("H_CONTROL_CA_FACILITY", "RESET", UNIT, (), 300_000).rc == H_LONG_BUSY_ORDER_100_MSEC
+    assert phyp.hcall("H_CONTROL_CA_FUNCTION", "RESET", UNIT, (0, 0, 0, 0, 1), 400_000).rc == 0
+    assert reset(phyp, 500_000) == H_LONG_BUSY_ORDER_100_MSEC, "without a token it is another"
+
+
 def test_a_facility_reset_ends_although_its_functions_finish_apart(phyp: Phyp) -> None:
     def facility(now_us: int) -> int:
         return phyp.hcall("H_CONTROL_CA_FACILITY", "RESET", UNIT, (), now_us).rc
