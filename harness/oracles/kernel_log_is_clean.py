@@ -88,10 +88,9 @@ def judge(history: History) -> Iterator[Finding]:
     texts = [record.data["text"] for record in log]
     whole = "\n".join(texts)
     alarms = [text for text in _ALARMS if text in whole]
-    reports = troubles(texts) if is_trouble(whole) else []
+    reports = _up_to_corruption(troubles(texts)) if is_trouble(whole) else []
     if not alarms and not reports:
         return
-    reports = _up_to_corruption(reports)
     events = {intent.event for intent in history.intents}
     seen: set[str] = set()
     for finding in (*_reported(history, reports, events), *_alarming(history, reports, alarms, events)):
