@@ -38,6 +38,7 @@ LINE_LIMIT_BYTES = 64 << 20  # of a play line: a million steps
 REPLIES_LIMIT_BYTES = 8 << 20  # replies that wait for the client; beyond, nothing more is taken in
 LINES_AHEAD = 8  # play lines that may wait while a case is played
 FILE_LIMIT_BYTES = 64 << 10
+SEARCH_LIMIT_BYTES = 8 << 20  # of a file of which only some lines are wanted
 ATTRIBUTE_LIMIT_BYTES = 4096
 EVENT_BYTES = 4096  # a read of an AFU's events must have room for this much
 CHUNK_BYTES = 64 << 10
@@ -82,7 +83,7 @@ VERBS = {
     "fork": {"child": str},
     "exit": {},
     "kill": {"actor": str},
-    "read_file": {"path": str, "count?": int},
+    "read_file": {"path": str, "count?": int, "only?": str},
     "write_file": {"path": str, "text": str},
     "inject": {"what": str, "with?": dict},
     "wait": {"actors": (str, list), "timeout_ms": int, "interrupt?": bool},
@@ -540,11 +541,16 @@ class Worker:
     def do_read_file(self, args: Args) -> Json:
         """Read a file once, or many times, with one answer for each stretch of equal texts."""
         count = args.get("count", 1)
+        only = args.get("only", "").encode()
+        limit = SEARCH_LIMIT_BYTES if only else FILE_LIMIT_BYTES
         runs = []  # type: List[List[Any]]
         is_truncated = False
         for _ in range(count):
-            data = self._blocking(read_bounded, args["path"], FILE_LIMIT_BYTES + 1)
-            is_truncated = is_truncated or len(data) > FILE_LIMIT_BYTES
+            data = self._blocking(read_bounded, args["path"], limit + 1)
+            is_truncated = is_truncated or len(data) > limit
+            if only:
+                data = lines_with(data, only)
+                is_truncated = is_truncated or len(data) > FILE_LIMIT_BYTES
             text = text_of(data[:FILE_LIMIT_BYTES])
             if runs and runs[-1][0] == text:
                 runs[-1][1] += 1
@@ -602,6 +608,11 @@ def read_bounded(path: str, limit_bytes: int) -> bytes:
         return data
     finally:
         os.close(fd)
+
+
+def lines_with(data: bytes, text: bytes) -> bytes:
+    """The lines of `data` that contain `text`, each with its newline."""
+    return b"".join(line + b"\n" for line in data.split(b"\n") if text in line)
 
 
 def start_worker(name: str, origin: float) -> Tuple[int, socket.socket]:
@@ -1577,6 +1588,13 @@ def hello_line(root: str, features: List[str]) -> bytes:
     return compact({"hello": hello})
 
 
+def has_allocation_traces(root: str) -> bool:
+    """Whether the kernel tells who allocated the objects that live: it was started with slub_debug=U."""
+    top = root + "/sys/kernel/debug/slab"
+    caches = [name for name in listed(top) if name.startswith("kmalloc-")]
+    return any(os.access("%s/%s/alloc_traces" % (top, name), os.R_OK) for name in caches)
+
+
 def start_undertaker(tracer: Tracer) -> int:
     """Fork a process that waits for the coordinator's end, however it ends, and then cleans up after it.
 
@@ -1641,6 +1659,8 @@ def main() -> None:
         features += ["phyp-console", "hold-points", "facility-removal"]
     if os.access(paths.root + "/sys/kernel/debug/powerpc", os.R_OK | os.X_OK):
         features.append("debugfs")
+    if has_allocation_traces(paths.root):
+        features.append("allocation-traces")
     start_undertaker(tracer)
     client = Client()
     client.say(hello_line(paths.root, features))

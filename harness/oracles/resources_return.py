@@ -1,8 +1,9 @@
 """Oracle: what the host holds after the case is what it held before.
 
-The first and the last snapshot are compared: the driver's interrupt rows, its use count, and, where memory is
-exact, the slabs. Rows of a permanently failed AFU may be fewer. On bare metal an EEH PE that was fine is fine
-again. The capacity probe must have attached all contexts that the AFU has, else some leaked.
+The first and the last snapshot are compared: the driver's interrupt rows, its use count, where memory is
+exact the slabs, and where the kernel tells who allocated, what lives of what the driver did. Rows of a
+permanently failed AFU may be fewer. On bare metal an EEH PE that was fine is fine again. The capacity probe
+must have attached all contexts that the AFU has, else some leaked.
 """
 
 from __future__ import annotations
@@ -16,13 +17,15 @@ from harness.oracles._memo import end_us, ms
 from harness.oracles._probe import is_given_up, is_held_by_others, is_refused_by_phyp, probing_from_us
 from harness.vocab.history import History, Operation
 from harness.vocab.oracle import Oracle
-from harness.vocab.procfs import interrupts, is_eeh_pe_ok, slabs
+from harness.vocab.procfs import allocations, interrupts, is_eeh_pe_ok, slabs
 from harness.vocab.verdict import Finding
 
 NAME = "resources_return"
 _INTERRUPTS = "/proc/interrupts"
 _SLABS = "/proc/slabinfo"
 _USE_COUNT = "/sys/module/cxl/refcnt"
+_ALLOCATIONS = "/alloc_traces"
+_ALLOCATING = ("open", "close", "ioctl", "write_file")
 _FULL = ("ENOSPC", "EBUSY")  # no slot is free; PHYP has no room for a process element
 
 
@@ -72,8 +75,32 @@ def _difference(history: History, path: str, first: Operation, last: Operation) 
         if int(after) > int(before) or (int(after) < int(before) and not _may_be_gone(history)):
             message = f"the driver's use count went from {int(before)} to {int(after)}"
             yield _finding("use-count", message, first, last)
+    elif path.endswith(_ALLOCATIONS):
+        yield from _allocations(history, path, first, last)
     elif path.endswith("/eeh_pe_state"):
         yield from _eeh_pe(history, path, first, last)
+
+
+def _allocations(history: History, path: str, first: Operation, last: Operation) -> Iterator[Finding]:
+    """What lives as long as a device is bound may be fewer, or other objects; nothing may be more."""
+    if last.answer.get("truncated") or _is_allocating(history, last.began_us):
+        return
+    had, has = allocations(str(first.answer["text"])), allocations(str(last.answer["text"]))
+    cache = path.split("/")[-2]
+    for function, count in sorted(has.items()):
+        if (grown := count - had.get(function, 0)) > 0:
+            what = f"{grown} more objects of {cache} live that {function} allocated: {count}"
+            yield _finding(f"allocations-{function}", what, first, last)
+
+
+def _is_allocating(history: History, at_us: int) -> bool:
+    """Whether the driver may be at work at that time, or be left in the middle of a call that was killed."""
+    return any(
+        operation.verb in _ALLOCATING
+        and operation.began_us < at_us
+        and (not (operation.is_ok or operation.errno) or operation.ended_us > at_us)
+        for operation in history.operations
+    )
 
 
 def _eeh_pe(history: History, path: str, first: Operation, last: Operation) -> Iterator[Finding]:

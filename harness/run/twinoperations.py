@@ -14,7 +14,8 @@ from harness.run.twindifference import Difference, Pair, Tolerated
 from harness.run.twinoutcome import Outcome, name, outcome
 from harness.vocab.history import Operation
 
-_UNREAD = ("/slabinfo", "/version", "/mmio_size")  # counts of memory, names and sizes are each host's own
+# Counts of memory, names and sizes are each host's own.
+_UNREAD = ("/slabinfo", "/alloc_traces", "/version", "/mmio_size")
 _FULL = frozenset({"EBUSY", "ENOSPC"})
 _LASTING = ("ioctl", "read_file")  # what they give does not depend on the moment
 _CUT_OFF = frozenset({"killed", "actor-gone", "not-triggered", "unanswered"})

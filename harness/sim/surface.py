@@ -106,12 +106,12 @@ class Surface:
         return {"revents": revents}
 
     def _read_file(self, _process: Process, args: Mapping[str, Any]) -> Flow:
-        count = args.get("count", 1)
+        count, only = args.get("count", 1), args.get("only", "")
         if count == 1:
-            return {"text": (yield from self.files.read(args["path"]))}
+            return {"text": _lines_with((yield from self.files.read(args["path"])), only)}
         runs: list[list[Any]] = []
         for _ in range(count):
-            text = yield from self.files.read(args["path"])
+            text = _lines_with((yield from self.files.read(args["path"])), only)
             if runs and runs[-1][0] == text:
                 runs[-1][1] += 1
             else:
@@ -152,6 +152,13 @@ class Surface:
         else:
             return False
         return True
+
+
+def _lines_with(text: str, only: str) -> str:
+    """The lines that contain `only`, each with its newline; without `only` the text."""
+    if not only:
+        return text
+    return "".join(f"{line}\n" for line in text.split("\n") if only in line)
 
 
 _VERBS: dict[str, Callable[[Surface, Process, Mapping[str, Any]], Flow]] = {

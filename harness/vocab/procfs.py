@@ -1,4 +1,4 @@
-"""What the text of a few /proc and sysfs files says: interrupts, slab caches, EEH counters and PE state.
+"""What the text of a few /proc and sysfs files says: interrupts, slabs, who allocated, EEH.
 
 Pure parsers. A line that does not look as the kernel writes it is left out, because these files also hold
 other devices' lines; a value that a caller relies on raises ValueError instead.
@@ -6,6 +6,9 @@ other devices' lines; a value that a caller relies on raises ValueError instead.
 
 from __future__ import annotations
 
+import re
+
+_CALL_SITE = re.compile(r"\s*(\d+) (\w+)[.\w]*\+0x[0-9a-f]+/0x[0-9a-f]+ \[cxl\] ", re.ASCII)
 _SW_FROZEN_OR_RECOVERING = 0x3
 _FW_MMIO_AND_DMA_ACTIVE = 0x18
 
@@ -35,6 +38,15 @@ def slabs(text: str) -> dict[str, int]:
         words = line.split(None, 2)
         if len(words) == 3 and words[1].isdecimal():
             found[words[0]] = int(words[1])
+    return found
+
+
+def allocations(text: str) -> dict[str, int]:
+    """Objects that the driver allocated and that live, of an ``alloc_traces``, by function."""
+    found: dict[str, int] = {}
+    for line in text.splitlines():
+        if match := _CALL_SITE.match(line):
+            found[match[2]] = found.get(match[2], 0) + int(match[1])
     return found
 
 

@@ -29,7 +29,7 @@ class Verb(Enum):
     FORK = "fork"  # child -> {pid}
     EXIT = "exit"  # -> {}: the process ends without closing anything
     KILL = "kill"  # actor -> {}: SIGKILL
-    READ_FILE = "read_file"  # path count? -> {text}; count > 1 gives {runs: [[text, count], ...]}
+    READ_FILE = "read_file"  # path count? only? -> {text}; count > 1 gives {runs: [[text, count], ...]}
     WRITE_FILE = "write_file"  # path text -> {}
     INJECT = "inject"  # what, and what that needs -> {}: a fault that no file of the host can make
     WAIT = "wait"  # actors timeout_ms interrupt? -> {interrupted: [actor, ...]}
@@ -49,7 +49,7 @@ VERBS: dict[Verb, dict[str, type | tuple[type, ...]]] = {
     Verb.FORK: {"child": str},
     Verb.EXIT: {},
     Verb.KILL: {"actor": str},
-    Verb.READ_FILE: {"path": str, "count?": int},
+    Verb.READ_FILE: {"path": str, "count?": int, "only?": str},
     Verb.WRITE_FILE: {"path": str, "text": str},
     Verb.INJECT: {"what": str, "with?": dict},
     Verb.WAIT: {"actors": (str, list), "timeout_ms": int, "interrupt?": bool},

@@ -87,7 +87,8 @@ class Topology:
     """A host's inventory.
 
     `features` are words that a Case may need: ``kprobes``, ``debugfs``, ``phyp-console`` (PHYP can be told to
-    fail), ``hardware-console`` (links and PSLs can be told to fail), ``virtual-time``, ``deterministic``.
+    fail), ``hardware-console`` (links and PSLs can be told to fail), ``virtual-time``, ``deterministic``,
+    ``allocation-traces`` (the kernel tells who allocated the objects that live).
     `poll_period_ms` is the period of the PowerVM driver's state check, 0 where there is none.
     """
 

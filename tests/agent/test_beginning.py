@@ -117,10 +117,13 @@ def test_hello_tells_the_host(tmp_path: Path) -> None:
         (afu / name).write_text(text)
     (afu / "afu_err_buff").write_bytes(b"\xff\xfe")
     (afu / "reset").mkdir()
+    cache = tmp_path / "sys/kernel/debug/slab/kmalloc-64"
+    cache.mkdir(parents=True)
+    (cache / "alloc_traces").touch()
     with AgentProcess(tmp_path) as agent:
         hello = agent.hello
     assert hello["platform"] == "powernv"
-    assert hello["features"] == ["debugfs"]
+    assert hello["features"] == ["debugfs", "allocation-traces"]
     assert hello["uname"]["release"] == os.uname().release
     assert "/sys/class/cxl/afu0.0/afu_err_buff" not in hello["files"]
     topology = sysfs.topology({"hello": {**hello, "facts": {"afu0.0": {"contexts_max": 4}}}})

@@ -216,6 +216,21 @@ def test_a_file_is_read_as_text_whatever_it_holds(agent: AgentProcess, tmp_path:
     assert (len(big["text"]), big["truncated"]) == (64 << 10, True)
 
 
+def test_of_a_file_only_some_lines_are_read(agent: AgentProcess, tmp_path: Path) -> None:
+    path = tmp_path / "alloc_traces"
+    path.write_text("1 a [cxl] age=1\n" + "2 b age=1\n" * 20_000 + "3 c\r [cxl] age=1")
+    reads = [{"path": str(path), "only": only} for only in ("[cxl] ", "nothing", "age")]
+    steps = Steps()
+    step = steps.add(
+        "probe", *(("read_file", args) for args in reads), ("read_file", {**reads[0], "count": 2})
+    )
+    some, none, big, many = (got for _, got in answers(agent.play(steps), step))
+    assert some == {"text": "1 a [cxl] age=1\n3 c\r [cxl] age=1\n"}
+    assert none == {"text": ""}
+    assert (len(big["text"]), big["truncated"]) == (64 << 10, True)
+    assert many == {"runs": [[some["text"], 2]]}
+
+
 def test_a_file_read_many_times_is_told_by_stretches(agent: AgentProcess, tmp_path: Path) -> None:
     path = tmp_path / "state"
     path.write_text("0")

@@ -195,11 +195,12 @@ class Story:
             self.close(PROBE, "p", afu, process_element)
 
     def snapshot(self, **texts: str) -> None:
-        """Read interrupts, slabs and use count."""
+        """Read interrupts, slabs, use count, and who allocated."""
         paths = {
             "interrupts": "/proc/interrupts",
             "slabs": "/proc/slabinfo",
             "uses": "/sys/module/cxl/refcnt",
+            "contexts": "/sys/kernel/debug/slab/kmalloc-512/alloc_traces",
         }
         with self.meaning("Snapshot", Role.CLOSING, Fate.HARMLESS):
             for name, text in texts.items():

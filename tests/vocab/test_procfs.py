@@ -38,6 +38,19 @@ def test_interrupts_are_summed_over_cpus_and_rows() -> None:
     assert procfs.interrupts("") == {}
 
 
+def test_allocations_are_summed_by_function_of_the_driver() -> None:
+    text = """\
+      3 cxl_alloc_afu+0x48/0xf0 [cxl] waste=1800/600 age=8843/8924/9005 pid=93
+      1 cxl_context_alloc+0x34/0x50 [cxl] waste=64/64 age=311 pid=112
+        cxl_context_alloc+0x34/0x50 [cxl]
+     10 cxl_context_alloc.isra.0+0x40/0x50 [cxl] age=1/2/3 pid=112-113
+      2 trouble_leak+0x34/0x80 [trouble] age=7 pid=1
+      5 kasprintf+0x38/0x60 age=1 pid=1
+      4 <not-available> age=1 pid=1
+"""
+    assert procfs.allocations(text) == {"cxl_alloc_afu": 3, "cxl_context_alloc": 11}
+
+
 def test_slabs_have_active_objects() -> None:
     assert procfs.slabs(SLABINFO) == {"cxl_context": 12, "pid": 400}
 

@@ -8,6 +8,11 @@ from tests.oracles.scenarios.base import AFU, AFU2, bad, leave, ok, strike
 
 ROWS = "           CPU0\n 33:  0  XICS  33 Edge  cxl-afu0.0-err\n"
 
+SITES = """\
+      {0} cxl_alloc_afu+0x48/0xf0 [cxl] waste=1800/600 age={2}/{2}/{2} pid=93
+      {1} cxl_context_alloc+0x34/0x50 [cxl] waste=256/64 age={2} pid=112-113
+"""
+
 # availability_returns ----------------------------------------------------------------------------------
 
 
@@ -130,9 +135,27 @@ def _(s: Story) -> None:
     s.snapshot(interrupts=ROWS.replace("33:  0", "33:  5"), slabs="kmalloc-1k 64 80 64\n", uses="1\n")
 
 
+@ok("resources_return-other-allocations")
+def _(s: Story) -> None:
+    s.snapshot(contexts=SITES.format(2, 1, 9000))
+    strike(s)
+    s.recover(AFU, 0)
+    leave(s)
+    s.snapshot(contexts=SITES.format(1, 1, 7))
+
+
+@ok("resources_return-allocated-by-an-open-under-way")
+def _(s: Story) -> None:
+    s.snapshot(contexts=SITES.format(2, 1, 9000))
+    key = s.begin("a0", "open", fd="c0", path="/dev/cxl/afu0.0s")
+    s.snapshot(contexts=SITES.format(2, 2, 7))
+    s.answer(key, "fail", errno="ENOSPC")
+
+
 def _leak(kind: str, **after: str) -> None:
     def tale(s: Story) -> None:
         before = {"interrupts": ROWS, "slabs": "pid 64 64 64\n", "uses": "1\n"}
+        before["contexts"] = SITES.format(2, 2, 10)
         s.snapshot(**before)
         strike(s)
         s.recover(AFU, 0)
@@ -146,6 +169,7 @@ _leak("interrupts-left", interrupts=ROWS + " 40:  1  XICS  40 Edge  cxl-afu0.0-p
 _leak("interrupts-lost", interrupts="           CPU0\n")
 _leak("slab-pid", slabs="pid 65 80 64\n")
 _leak("use-count", uses="2\n")
+_leak("allocations-cxl_context_alloc", contexts=SITES.format(2, 3, 40))
 
 
 @bad("resources_return-capacity", "capacity")
