@@ -73,9 +73,9 @@ def test_most_is_the_end() -> None:
 @pytest.mark.parametrize(
     ("name", "platform"),
     [
-        ("AttachOutrunsQuiesce", Platform.POWERVM),
+        ("ResolvesFaultsAfterClose", Platform.POWERVM),
         ("ResolvesDeadFaults", Platform.POWERVM),
-        ("FreesTwiceOnClose", Platform.POWERNV),
+        ("ResolvesFaultsAfterClose", Platform.POWERNV),
     ],
 )
 def test_a_race_that_the_plain_interleaving_hides_is_found_within_the_bound(name, platform) -> None:

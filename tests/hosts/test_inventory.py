@@ -32,7 +32,8 @@ def test_the_example_is_an_inventory() -> None:
     hosts = inventory.load(EXAMPLE).hosts
     assert list(hosts) == ["p8", "lpar3"]
     assert hosts["p8"].allow_destructive == ("card0",)
-    assert hosts["p8"].facts == {"afu0.0": {"contexts_max": 512, "unit": 0, "test_registers": False}}
+    facts = {"contexts_max": 512, "unit": 0, "test_registers": False, "master_registers": True}
+    assert hosts["p8"].facts == {"afu0.0": facts}
     assert hosts["p8"].console is not None
     assert hosts["p8"].console.command[0] == "ipmitool"
     assert hosts["lpar3"].facts["host"] == {"poll_period_ms": 3000}

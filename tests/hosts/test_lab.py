@@ -113,7 +113,8 @@ def test_a_host_that_contradicts_the_inventory_is_left(sshd: Sshd, hosts: invent
 def test_facts_of_the_inventory_win_and_others_stay() -> None:
     told = hello(platform="powernv", facts={"afu0.0": {"contexts_max": 1, "more": 2}, "afu0.1": {"unit": 3}})
     line = json.loads(lab.merged(told, entry(), "ssh://p8"))["hello"]
-    assert line["facts"]["afu0.0"] == {"contexts_max": 4, "unit": 0, "test_registers": True, "more": 2}
+    registers = {"test_registers": True, "master_registers": True}
+    assert line["facts"]["afu0.0"] == {"contexts_max": 4, "unit": 0, **registers, "more": 2}
     assert line["facts"]["afu0.1"] == {"unit": 3}
     assert json.loads(lab.merged(hello(), entry(), "ssh://p8"))["hello"]["platform"] == "powernv"
 
