@@ -57,7 +57,7 @@ def missing() -> str:
 def drawn(topology: Topology, count: int) -> list[Case]:
     """The first cases that the nightly plan draws."""
     orders = prepare.setup(prepare.read_plan(PLAN), [URL], "1cases", SEED).orders
-    return [orders.draw(SEED + number, topology) for number in range(count)]
+    return [orders.draw.fresh(SEED + number, topology) for number in range(count)]
 
 
 @cache

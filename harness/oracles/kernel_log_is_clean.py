@@ -109,10 +109,17 @@ def _up_to_corruption(reports: Sequence[Trouble]) -> Sequence[Trouble]:
 
 def _reported(history: History, reports: Sequence[Trouble], events: set[str]) -> Iterator[Finding]:
     for trouble in reports:
+        if _was_idle(trouble):
+            continue
         if trouble.is_fatal or not _is_excused(history, f"{trouble.title} {trouble.function}", events):
             records = [history.log[index] for index in trouble.lines]
             message = f"the kernel said at {ms(records[0].time_us)}: {_story(trouble)}"
             yield Finding(NAME, trouble.signature, message, tuple(record.seq for record in records))
+
+
+def _was_idle(trouble: Trouble) -> bool:
+    """Whether an NMI, by which a silent host is asked where it hangs, found nobody at work."""
+    return "System Reset" in trouble.title and trouble.process.startswith("swapper")
 
 
 def _story(trouble: Trouble) -> str:
