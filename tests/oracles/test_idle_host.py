@@ -1,4 +1,4 @@
-"""A silent host that an NMI finds idle has lost a wake-up of its machine's: that is no trouble of its kernel's."""
+"""A silent host that an NMI finds idle has lost a wake-up of its machine: its kernel has no trouble."""
 
 from __future__ import annotations
 
