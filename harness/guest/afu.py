@@ -86,8 +86,12 @@ class SharedAfu(AfuHardware):
             self.tell(Action(Do.ISOLATE if value else Do.EXPOSE, self.index))
 
     def free_area(self) -> int:
-        """The number of an area that no process element has."""
-        return next(area for area in range(1, AREAS) if area not in self.elements)
+        """The number of an area that no process element has, or else only a dead one.
+
+        A silent reset leaves dead elements behind, which no detach takes away: their tokens mean nothing.
+        """
+        unused = [area for area in range(1, AREAS) if area not in self.elements]
+        return (unused or [element.number for element in self.elements.values() if element.is_dead])[0]
 
     def attach(self, number: int, wed: int) -> None:
         """Add a process element, with its registers."""

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.guest.afu import AREA_BYTES, MEMORY_BYTES, SharedMemory
+from harness.guest.afu import AREA_BYTES, AREAS, MEMORY_BYTES, SharedMemory
 from harness.guest.mailbox import Action, Call, Do, Kind, Reply
 from harness.guest.partition import ERROR_BUFFER, PROCESSES_MAX, Partition
 from harness.sim.phyp import H_LONG_BUSY_ORDER_100_MSEC, H_PARAMETER, H_RESOURCE, H_STATE, RESET_US, State
@@ -123,6 +123,15 @@ def test_a_stale_process_gives_all_ones_and_takes_no_store_after_a_silent_reset(
     guest.memories[0].store(area, Register.SCRATCH, 5)
     guest.state()
     assert guest.load(area, Register.SCRATCH) == ALL_ONES_64
+
+
+def test_dead_processes_never_use_up_the_areas(guest: Guest) -> None:
+    for _ in range(2 * AREAS):
+        assert guest.attach(wed=0xABC).rc == 0
+        guest.now_us = guest.console("phyp_silent_reset", card="card0").timer_us
+        guest.send(Kind.TIMER)
+    area = (guest.attach(wed=0xDEF).values[1] - BASE) // AREA_BYTES
+    assert guest.load(area, Register.WED) == 0xDEF
 
 
 def test_stores_are_found_in_the_log_of_every_living_process(guest: Guest) -> None:
