@@ -9,13 +9,16 @@ from pathlib import Path
 from harness.guest.tools import CROSS, run
 
 SOURCES = Path(__file__).parent / "phypsim"
+COMMON = Path(__file__).parent / "common"  # what phypsim and capicard share
 
 _PATTERNS = ("Kbuild", "*.c", "*.h")
 
 
 def sources() -> list[Path]:
     """The files that the module is made of, in alphabetical order."""
-    return sorted({path for pattern in _PATTERNS for path in SOURCES.glob(pattern)})
+    return sorted(
+        {path for pattern in _PATTERNS for folder in (SOURCES, COMMON) for path in folder.glob(pattern)}
+    )
 
 
 def build(packages: Path, kernel: str, folder: Path) -> tuple[Path, Path]:
