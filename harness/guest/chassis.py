@@ -26,6 +26,7 @@ _SLICES = (
 """The AFUs of each card: the same as the simulator's."""
 CARD_NAMES = tuple(f"card{index}" for index in range(len(_SLICES)))
 
+_WISHES, _MEND_CDEV = 0x17_F000, 1
 _STATE, _STATE_BYTES = 0x18_0000, 0x1000  # in the mailbox's memory: capicard/capicard.h
 _FLAG = struct.Struct("<I")
 _SPA_BYTES = 16 * 128
@@ -112,7 +113,11 @@ class NativeCard(CardHardware):
 class Chassis:
     """The cards of one guest, below their PHBs. Its clock is the guest's, told with each call."""
 
-    def __init__(self, memories: Sequence[CardMemory], mailbox: mmap, phbs: Sequence[Phb]) -> None:
+    def __init__(
+        self, memories: Sequence[CardMemory], mailbox: mmap, phbs: Sequence[Phb], *, mends_cdev: bool = False
+    ) -> None:
+        """`mends_cdev`: spare the driver the defect that capicard/cdev.c tells of."""
+        _FLAG.pack_into(mailbox, _WISHES, _MEND_CDEV if mends_cdev else 0)
         self.guard: Callable[[Callable[[], None]], None] = _at_once
         self._actions: list[Action] | None = None
         self.cards = tuple(

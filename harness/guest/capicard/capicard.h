@@ -27,6 +27,10 @@
 #define CONFIG_BYTES		0x1000
 #define CONFIG_OFFSET(card)	(0x100000 + (card) * 2 * CONFIG_BYTES)
 
+/* What the host wants of the module as a whole. */
+#define WISHES_OFFSET		0x17f000
+#define WISH_MEND_CDEV		1	/* see cdev.c */
+
 /* Beside it, what host and guest tell each other of a card without a request. */
 #define STATE_OFFSET(card)	(0x180000 + (card) * 0x1000)
 
@@ -34,8 +38,6 @@ struct card_state {
 	__le32 is_isolated;		/* by the host */
 	__le32 bus_address;		/* by the guest: of memory and ROM; 0: not placed yet */
 };
-
-#define REGISTERS_MAX		64
 
 struct card {
 	unsigned int index;
@@ -52,7 +54,7 @@ struct card {
 	phys_addr_t address;
 	u32 bus_address;
 
-	u64 seen[REGISTERS_MAX];	/* what was in the watched registers after the last exchange */
+	u64 scratch[8];			/* what was in the test AFUs' SCRATCH registers */
 };
 
 /* main.c */
@@ -78,7 +80,6 @@ u32 config_read(struct card *card, int where, int size);
 
 /* watch.c */
 void watch_open(void);
-void watch_note(struct card *card);			/* locked: what is there now is known */
 
 /* irq.c */
 int irq_raise(u64 card, u64 ivte);			/* locked */

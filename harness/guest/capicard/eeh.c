@@ -22,7 +22,6 @@ static void tell(struct card *card, u64 kind, u64 a, u64 b)
 	unsigned long flags = mailbox_lock();
 
 	mailbox_exchange_locked(&call);
-	watch_note(card);
 	mailbox_unlock(flags);
 }
 
