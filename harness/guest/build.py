@@ -1,4 +1,4 @@
-"""Builds the guest: Debian's kernel and programs, phypsim, and the driver redirected to it.
+"""Builds the guest: Debian's kernel and programs, our modules, and the driver redirected to them.
 
 A build is made in a directory of its own and renamed when it is complete and checked, so that nothing
 half-built is ever taken for whole. The same inputs give the same bytes.
@@ -124,16 +124,24 @@ def _make(chosen: Chosen, downloads: Path, work: Path, result: Path, say: Say) -
     say("unpacks the packages")
     unpack(chosen.packages, downloads, packages)
     driver = userland.kernel_module(packages, chosen.kernel, userland.DRIVER)
-    ours = [userland.kernel_module(packages, chosen.kernel, name) for name in userland.MODULES]
-    say("builds phypsim")
-    phypsim, symvers = module.build(packages, chosen.kernel, work / "phypsim")
+    own: dict[str, Path] = {}
+    symvers: dict[str, Path] = {}
+    for name in module.NAMES:
+        say(f"builds {name}")
+        own[name], symvers[name] = module.build(packages, chosen.kernel, name, work / name)
     say("redirects the driver's hcalls")
-    redirected, code = redirect(driver, symvers, work)
+    redirected, code = redirect(driver, symvers[module.PHYPSIM], work)
+    modules = {
+        folder: [userland.kernel_module(packages, chosen.kernel, name) for name in names]
+        for folder, names in userland.MODULES.items()
+    }
+    modules["powervm"] += [own[module.PHYPSIM], redirected]
+    modules["powernv"] += [own[module.PCIPREP]]
     say("packs the guest's file system")
     imports = stdlib.imported(cache.AGENT.read_text())
-    tree = userland.tree(packages, cache.ROOTFS, imports, [*ours, phypsim, redirected])
+    tree = userland.tree(packages, cache.ROOTFS, imports, modules)
     (result / cache.INITRAMFS).write_bytes(initramfs.compressed(initramfs.pack(tree)))
-    for path in (phypsim, redirected):
+    for path in (*own.values(), redirected):
         shutil.copy(path, result)
     shutil.copyfile(packages / "boot" / f"vmlinux-{chosen.kernel}", result / cache.VMLINUX)
     return code

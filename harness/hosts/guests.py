@@ -13,8 +13,8 @@ from contextlib import ExitStack
 from harness.guest.cache import Build
 from harness.guest.files import GuestFiles
 from harness.guest.firmware import Firmware
-from harness.guest.machine import Clock, Machine
 from harness.guest.partition import Partition
+from harness.guest.pseries import Clock, PseriesMachine
 from harness.hosts.console import ConsoleWatch
 from harness.hosts.login import Login
 from harness.hosts.serial import SerialDoor
@@ -32,7 +32,7 @@ _QUIET_TRIES = 100
 class Guest:
     """One QEMU, its console, and the agent's port."""
 
-    def __init__(self, machine: Machine) -> None:
+    def __init__(self, machine: PseriesMachine) -> None:
         self.machine = machine
         self.console = ConsoleWatch(machine.console.detach(), "the guest's console")
         self.port = SerialDoor(machine.agent)
@@ -68,7 +68,7 @@ class Guests:
 
     def boot(self) -> Guest:
         """A guest that begins to boot. Raises InfraError."""
-        guest = Guest(Machine(self.files, self.clock, self.firmware, self._build.vmlinux))
+        guest = Guest(PseriesMachine(self.files, self.clock, self.firmware, self._build.vmlinux))
         self.firmware.start()
         guest.machine.resume()
         return guest
@@ -95,7 +95,7 @@ class Guests:
     def restored(self) -> Guest:
         """A guest in the state that was kept, standing still. Raises InfraError."""
         assert self._state is not None
-        guest = Guest(Machine(self.files, self.clock, self.firmware))
+        guest = Guest(PseriesMachine(self.files, self.clock, self.firmware))
         try:
             self.firmware.settle()
             guest.machine.restore()

@@ -27,7 +27,7 @@ from typing import Any, Self
 
 from harness.guest import cache
 from harness.guest.cache import Build
-from harness.guest.machine import Clock
+from harness.guest.pseries import Clock
 from harness.hosts import health
 from harness.hosts.guests import AGE_MS, Guest, Guests
 from harness.hosts.lastwords import LastWords, in_short, is_end

@@ -23,7 +23,8 @@ from harness.guest import files as guest_files
 from harness.guest import keeper
 from harness.guest.files import AFU_BYTES, AFUS, GuestFiles
 from harness.guest.keys import Keys
-from harness.guest.machine import QEMU, Clock, Machine, command
+from harness.guest.machine import QEMU
+from harness.guest.pseries import Clock, PseriesMachine, command
 from harness.guest.qmp import Qmp, QmpError
 from harness.vocab.errors import InfraError
 
@@ -241,7 +242,7 @@ def test_clocks_and_boots_differ_in_their_words_only(made: GuestFiles) -> None:
 
 @needs_qemu
 def test_a_state_is_saved_and_restored_by_another_qemu(made: GuestFiles) -> None:
-    first = Machine(made, Clock.VIRTUAL, NoFirmware())
+    first = PseriesMachine(made, Clock.VIRTUAL, NoFirmware())
     made.mailbox.write_bytes(b"saved" + bytes((4 << 20) - 5))
     assert first.ssh_port > 0
     assert not first.has_pending_interrupt
@@ -249,7 +250,7 @@ def test_a_state_is_saved_and_restored_by_another_qemu(made: GuestFiles) -> None
     first.stop()
     assert not first.is_alive
     made.mailbox.write_bytes(bytes(4 << 20))
-    second = Machine(made, Clock.VIRTUAL, NoFirmware())
+    second = PseriesMachine(made, Clock.VIRTUAL, NoFirmware())
     try:
         second.restore()
         assert made.mailbox.read_bytes()[:5] == b"saved"
@@ -259,14 +260,14 @@ def test_a_state_is_saved_and_restored_by_another_qemu(made: GuestFiles) -> None
         second.stop()
 
 
-def ask_for_ever(machine: Machine) -> None:
+def ask_for_ever(machine: PseriesMachine) -> None:
     while True:
         machine.qmp.execute("query-status")
 
 
 @needs_qemu
 def test_a_killed_qemu_is_noticed(made: GuestFiles) -> None:
-    machine = Machine(made, Clock.VIRTUAL, NoFirmware())
+    machine = PseriesMachine(made, Clock.VIRTUAL, NoFirmware())
     machine._process.kill()
     with pytest.raises(QmpError):
         ask_for_ever(machine)
@@ -279,10 +280,10 @@ def test_why_qemu_did_not_start_is_said(made: GuestFiles) -> None:
         arguments = ("-device", "no-such-device")
 
     with pytest.raises(InfraError, match="no-such-device"):
-        Machine(made, Clock.VIRTUAL, Wrong())
+        PseriesMachine(made, Clock.VIRTUAL, Wrong())
 
 
 def test_without_qemu_the_package_is_named(made: GuestFiles, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", os.fspath(made.directory))
     with pytest.raises(InfraError, match="apt install qemu-system-ppc"):
-        Machine(made, Clock.VIRTUAL, NoFirmware())
+        PseriesMachine(made, Clock.VIRTUAL, NoFirmware())

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from harness.guest import cache
-from harness.guest.machine import Clock
+from harness.guest.pseries import Clock
 from harness.guest.qmp import Event, QmpError
 from harness.hosts import guests, health, qemu, urls
 from harness.hosts.host import Host
@@ -400,9 +400,9 @@ def test_a_killed_harness_leaves_neither_process_nor_file() -> None:
     if why := missing():
         pytest.skip(f"no guest is tried: {why}")
     program = (
-        "from harness.guest import cache, machine\n"
+        "from harness.guest import cache, pseries\n"
         "from harness.hosts.guests import Guests\n"
-        "g = Guests(cache.finished(), machine.Clock.VIRTUAL)\n"
+        "g = Guests(cache.finished(), pseries.Clock.VIRTUAL)\n"
         "guest = g.boot()\n"
         "print(guest.machine._process.pid, g.files.directory, flush=True)\n"
         "import time; time.sleep(100)\n"
