@@ -13,9 +13,10 @@ import shutil
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack, suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
+from threading import RLock
 from typing import Protocol
 
 from harness.guest import keeper
@@ -79,6 +80,7 @@ class Machine:
     ) -> None:
         """Start QEMU by the command line that `words` gives. Raises InfraError."""
         self.files = files
+        self._stillness = RLock()
         with ExitStack() as stack:
             pairs = {name: socket.socketpair() for name in (*_SOCKETS, *sockets)}
             ends = [stack.enter_context(end) for pair in pairs.values() for end in pair]
@@ -112,6 +114,19 @@ class Machine:
     def pause(self) -> None:
         """Stop the guest's processors. Raises InfraError."""
         self.qmp.execute("stop")
+
+    @contextmanager
+    def standing_still(self) -> Iterator[None]:
+        """The guest's processors stand still meanwhile, unless they do anyway. Raises InfraError."""
+        with self._stillness:
+            is_running = self.qmp.execute("query-status")["running"]
+            if is_running:
+                self.pause()
+            try:
+                yield
+            finally:
+                if is_running:
+                    self.resume()
 
     def words(self) -> str:
         """The last of what QEMU and its keeper said, on one line."""

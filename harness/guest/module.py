@@ -17,12 +17,14 @@ PCIPREP = "pciprep"
 NAMES = (PHYPSIM, PCIPREP)
 
 _HERE = Path(__file__).parent
+_COMMON = "common"
 _PATTERNS = ("Kbuild", "*.c", "*.h")
 
 
 def sources(name: str) -> list[Path]:
-    """The files that a module is made of, in alphabetical order."""
-    return sorted({path for pattern in _PATTERNS for path in (_HERE / name).glob(pattern)})
+    """The files that a module is made of, and those that modules share."""
+    folders = (_HERE / _COMMON, _HERE / name)
+    return sorted({path for folder in folders for pattern in _PATTERNS for path in folder.glob(pattern)})
 
 
 def build(packages: Path, kernel: str, name: str, folder: Path) -> tuple[Path, Path]:

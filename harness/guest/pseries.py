@@ -7,11 +7,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from enum import Enum
 from pathlib import Path
 
-from harness.guest.files import AFU_BYTES, AFUS, MAILBOX_BYTES, GuestFiles
+from harness.guest.files import MAILBOX_BYTES, GuestFiles, Layout
 from harness.guest.machine import AGENT_PORT, FIXED, NETWORK, QEMU, Machine, Wiring, boot, chardevs
 from harness.vocab.errors import InfraError
 
 SNAPSHOT = "ready"
+AFU_BYTES = 1 << 20
+AFUS = 3
+LAYOUT = Layout({"mailbox": MAILBOX_BYTES, **{f"afu{n}": AFU_BYTES for n in range(AFUS)}}, (AFU_BYTES,))
 
 _MEMORY_MIB = 512
 _FIRST_SHARED_SLOT = (
@@ -69,8 +72,9 @@ def command(
 
 def _shared_memory(files: GuestFiles) -> Iterator[str]:
     """The mailbox, and a device for each AFU, whose ROM of all Fs can be laid over its memory."""
-    devices = [(files.mailbox, MAILBOX_BYTES, "")]
-    devices += [(files.afu_memory(n), AFU_BYTES, f",romfile={files.all_ones}") for n in range(AFUS)]
+    rom = f",romfile={files.all_ones(AFU_BYTES)}"
+    devices = [(files.memory("mailbox"), MAILBOX_BYTES, "")]
+    devices += [(files.memory(f"afu{n}"), AFU_BYTES, rom) for n in range(AFUS)]
     for number, (path, size, rom) in enumerate(devices):
         yield from ("-object", f"memory-backend-file,id=shared{number},mem-path={path},size={size},share=on")
         slot = _FIRST_SHARED_SLOT + number

@@ -14,7 +14,7 @@ from harness.guest.cache import Build
 from harness.guest.files import GuestFiles
 from harness.guest.firmware import Firmware
 from harness.guest.partition import Partition
-from harness.guest.pseries import Clock, PseriesMachine
+from harness.guest.pseries import LAYOUT, Clock, PseriesMachine
 from harness.hosts.console import ConsoleWatch
 from harness.hosts.login import Login
 from harness.hosts.serial import SerialDoor
@@ -60,7 +60,7 @@ class Guests:
         self._build = build
         self._state: Partition | None = None
         with ExitStack() as stack:
-            self.files = GuestFiles.make(build.initramfs)
+            self.files = GuestFiles.make(build.initramfs, LAYOUT)
             stack.callback(self.files.remove)
             self.firmware = Firmware(self.files.directory)
             stack.callback(self.firmware.stop)
