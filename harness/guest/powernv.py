@@ -117,4 +117,4 @@ class Unwired:
     """A guest without simulated cards: nothing stands below its devices."""
 
     descriptors: tuple[int, ...] = ()
-    arguments: tuple[str, ...] = ()
+    arguments: list[str] = []  # noqa: RUF012 - nobody changes it

@@ -13,6 +13,7 @@ from contextlib import ExitStack
 from harness.guest.cache import Build
 from harness.guest.files import GuestFiles
 from harness.guest.firmware import Firmware
+from harness.guest.machine import Machine
 from harness.guest.partition import Partition
 from harness.guest.pseries import LAYOUT, Clock, PseriesMachine
 from harness.hosts.console import ConsoleWatch
@@ -32,10 +33,16 @@ _QUIET_TRIES = 100
 class Guest:
     """One QEMU, its console, and the agent's port."""
 
-    def __init__(self, machine: PseriesMachine) -> None:
+    def __init__(self, machine: Machine) -> None:
         self.machine = machine
         self.console = ConsoleWatch(machine.console.detach(), "the guest's console")
         self.port = SerialDoor(machine.agent)
+
+    @property
+    def login(self) -> Login:
+        """The way in by SSH. Its key is known, because it was made here."""
+        files = self.machine.files
+        return Login(_ADDRESS, _USERNAME, files.client_key, files.host_key, self.machine.ssh_port)
 
     def says(self) -> list[str]:
         """The lines of its console."""
@@ -73,13 +80,9 @@ class Guests:
         guest.machine.resume()
         return guest
 
-    def login(self, guest: Guest) -> Login:
-        """The way into a guest by SSH. Its key is known, because it was made here."""
-        files = self.files
-        return Login(_ADDRESS, _USERNAME, files.client_key, files.host_key, guest.machine.ssh_port)
-
     def keep(self, guest: Guest) -> None:
         """Save a guest's state, at a moment when nothing is under way, and end it. Raises InfraError."""
+        assert isinstance(guest.machine, PseriesMachine)
         for _ in range(_QUIET_TRIES):
             time.sleep(_QUIET_S)
             guest.machine.pause()
@@ -95,10 +98,11 @@ class Guests:
     def restored(self) -> Guest:
         """A guest in the state that was kept, standing still. Raises InfraError."""
         assert self._state is not None
-        guest = Guest(PseriesMachine(self.files, self.clock, self.firmware))
+        machine = PseriesMachine(self.files, self.clock, self.firmware)
+        guest = Guest(machine)
         try:
             self.firmware.settle()
-            guest.machine.restore()
+            machine.restore()
             self.firmware.thaw(self._state)
         except BaseException:
             guest.end()
