@@ -18,9 +18,13 @@ from harness.guest.packages import Archive, Chosen, sha256_of, unpack
 from harness.guest.redirect import redirect
 from harness.guest.tools import CROSS, require, run
 from harness.vocab.errors import InfraError
+from harness.vocab.topology import Platform
 
 SPACE_BYTES = 800_000_000
 """What a build takes at most: packages, what is in them, and the result."""
+
+_BELOW = {Platform.POWERVM: module.PHYPSIM, Platform.POWERNV: module.CAPICARD}
+"""Which module takes the calls that the driver's copy for a platform is redirected to."""
 
 _WORK = "building-"
 _NETWORK = "see to the network or its proxy (http_proxy), then run `make guest` again"
@@ -129,19 +133,24 @@ def _make(chosen: Chosen, downloads: Path, work: Path, result: Path, say: Say) -
     for name in module.NAMES:
         say(f"builds {name}")
         own[name], symvers[name] = module.build(packages, chosen.kernel, name, work / name)
-    say("redirects the driver's hcalls")
-    redirected, code = redirect(driver, symvers[module.PHYPSIM], work)
     modules = {
         folder: [userland.kernel_module(packages, chosen.kernel, name) for name in names]
         for folder, names in userland.MODULES.items()
     }
-    modules["powervm"] += [own[module.PHYPSIM], redirected]
-    modules["powernv"] += [own[module.PCIPREP]]
+    say("redirects the driver")
+    code: dict[str, str] = {}
+    for platform, simulator in _BELOW.items():
+        folder = work / platform.value
+        folder.mkdir()
+        redirected, code = redirect(driver, symvers[simulator], folder, platform)
+        modules[platform.value] += [own[simulator], redirected]
+        shutil.copy(redirected, result / f"cxl-{platform.value}.ko")
+    modules[Platform.POWERNV.value].insert(0, own[module.PCIPREP])
     say("packs the guest's file system")
     imports = stdlib.imported(cache.AGENT.read_text())
     tree = userland.tree(packages, cache.ROOTFS, imports, modules)
     (result / cache.INITRAMFS).write_bytes(initramfs.compressed(initramfs.pack(tree)))
-    for path in (*own.values(), redirected):
+    for path in own.values():
         shutil.copy(path, result)
     shutil.copyfile(packages / "boot" / f"vmlinux-{chosen.kernel}", result / cache.VMLINUX)
     return code

@@ -14,7 +14,10 @@ PHYPSIM = "phypsim"
 PCIPREP = "pciprep"
 """Lets EEH cases follow each other in one boot of the powernv guest."""
 
-NAMES = (PHYPSIM, PCIPREP)
+CAPICARD = "capicard"
+"""Makes CAPI cards of shared memory in the powernv guest."""
+
+NAMES = (PHYPSIM, PCIPREP, CAPICARD)
 
 _HERE = Path(__file__).parent
 _COMMON = "common"

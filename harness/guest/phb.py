@@ -59,22 +59,26 @@ class Hiding:
 class Phb:
     """PHB `index` of the only chip, with one device below its root port.
 
-    `on_freeze` and `on_thaw` are called after a freeze began and ended, from the thread that noticed.
+    `on_freeze` is called after a freeze that the guest asked for by the PHB's registers, `on_thaw` after the
+    end of any, from the thread that noticed.
     """
 
-    def __init__(self, machine: Machine, qtest: Qtest, index: int, hiding: Hiding) -> None:
+    def __init__(self, index: int, hiding: Hiding) -> None:
         self.index = index
         self.on_freeze: Callable[[], None] = _nothing
         self.on_thaw: Callable[[], None] = _nothing
         self.freezes = 0
-        self._machine = machine
-        self._qtest = qtest
         self._hiding = hiding
         self._base = _REGISTERS + index * _REGISTERS_STRIDE
         self._lock = RLock()
         self._pe: int | None = None
         self._rom: int | None = None  # what the ROM's register was before it was laid over the BAR
         self._is_dma_off = False
+
+    def connect(self, machine: Machine, qtest: Qtest) -> None:
+        """The PHB is one of this machine's. To be called before anything else."""
+        self._machine = machine
+        self._qtest = qtest
 
     @property
     def is_frozen(self) -> bool:
@@ -113,6 +117,7 @@ class Phb:
             if value:
                 self._qtest.writeq(self._base + register, 0)
                 act()
+                self.on_freeze()
 
     def look(self) -> None:
         """Notice what firmware has thawed meanwhile. Raises InfraError: QEMU is gone."""
@@ -152,7 +157,6 @@ class Phb:
                 self._set_peev(pe, is_set=True)
                 self._hide()
             self.freezes += 1
-        self.on_freeze()
         self._interrupt()
 
     def _interrupt(self) -> None:

@@ -19,6 +19,7 @@ PHBS = 6
 CARD_PHBS = (0, 3)
 AGENT_PHB, NETWORK_PHB, E1000E_PHB, NVME_PHB = 1, 2, 4, 5
 CARD_BYTES = 4 << 20
+MAILBOX_PLACE = f"bus=port{AGENT_PHB},addr=0.1"
 DISK = "nvme"
 DISK_BYTES = 32 << 20
 
@@ -91,8 +92,9 @@ class PowernvMachine(Machine):
 
     watch: PhbWatch | None = None
 
-    def __init__(self, files: GuestFiles, firmware: Wiring, vmlinux: Path) -> None:
-        """Start QEMU, with a guest that is about to boot `vmlinux`. Raises InfraError."""
+    def __init__(self, files: GuestFiles, firmware: Wiring, phbs: Mapping[int, Phb], vmlinux: Path) -> None:
+        """Start QEMU, with a guest that is about to boot `vmlinux`, and `bridges` in it. Raises InfraError."""
+        self.phbs = phbs
         super().__init__(
             files,
             lambda fds: command(files, fds, firmware.arguments, vmlinux),
@@ -102,7 +104,8 @@ class PowernvMachine(Machine):
 
     def _prepare(self) -> None:
         self.qtest = Qtest(self.others["qtest"])
-        self.phbs = {index: Phb(self, self.qtest, index, hiding) for index, hiding in HIDINGS.items()}
+        for phb in self.phbs.values():
+            phb.connect(self, self.qtest)
         self.watch = PhbWatch(tuple(self.phbs.values()), self.qtest)
 
     def stop(self) -> None:
@@ -113,8 +116,6 @@ class PowernvMachine(Machine):
             self.qtest.close()
 
 
-class Unwired:
-    """A guest without simulated cards: nothing stands below its devices."""
-
-    descriptors: tuple[int, ...] = ()
-    arguments: list[str] = []  # noqa: RUF012 - nobody changes it
+def bridges() -> dict[int, Phb]:
+    """The PHBs whose devices can freeze, before there is a machine."""
+    return {index: Phb(index, hiding) for index, hiding in HIDINGS.items()}

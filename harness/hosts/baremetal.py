@@ -12,12 +12,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from contextlib import ExitStack
 from typing import Any, Self
 
 from harness.guest import cache
 from harness.guest.cache import Build
 from harness.guest.files import GuestFiles
-from harness.guest.powernv import LAYOUT, PowernvMachine, Unwired
+from harness.guest.firmware import Firmware
+from harness.guest.powernv import CARD_PHBS, LAYOUT, MAILBOX_PLACE, PowernvMachine, bridges
 from harness.hosts.guesthost import Door, GuestHost, told
 from harness.hosts.guests import Guest
 from harness.vocab.errors import InfraError
@@ -40,20 +42,45 @@ _WATCHED = (_PES, "/proc/sys/kernel/tainted")
 
 
 class BareMetalGuest(Guest):
-    """A guest, whose files go with it."""
+    """A guest and what simulates its cards. Its files go with it."""
 
-    def __init__(self, machine: PowernvMachine) -> None:
+    def __init__(self, machine: PowernvMachine, firmware: Firmware) -> None:
         super().__init__(machine)
         self.power = machine
+        self.firmware = firmware
         self.devices: tuple[str, ...] = ()
         """The addresses of what is below the root ports."""
 
         self.state: Mapping[str, str] = {}
         """What it looked like when it had booted: texts of files, by path."""
 
+    @classmethod
+    def boot(cls, build: Build) -> Self:
+        """A guest that begins to boot. Raises InfraError."""
+        with ExitStack() as stack:
+            files = GuestFiles.make(build.initramfs, LAYOUT)
+            stack.callback(files.remove)
+            phbs = bridges()
+            above_cards = [phbs[index] for index in CARD_PHBS]
+            firmware = Firmware.of_cards(files.directory, MAILBOX_PLACE, above_cards, phbs)
+            stack.callback(firmware.stop)
+            machine = PowernvMachine(files, firmware, phbs, build.vmlinux)
+            stack.pop_all()
+        guest = cls(machine, firmware)
+        firmware.start()
+        machine.resume()
+        return guest
+
+    @property
+    def fault(self) -> BaseException | None:
+        """A defect of what simulates the hardware."""
+        watch = self.power.watch
+        return self.firmware.fault or (watch.fault if watch else None)
+
     def end(self) -> None:
         """End QEMU, and remove its files. Never raises."""
         super().end()
+        self.firmware.stop()
         self.machine.files.remove()
 
 
@@ -77,14 +104,7 @@ class BareMetalHost(GuestHost):
         return cls(url, cache.finished(), Door(door))
 
     def _first(self) -> BareMetalGuest:
-        files = GuestFiles.make(self._build.initramfs, LAYOUT)
-        try:
-            machine = PowernvMachine(files, Unwired(), self._build.vmlinux)
-        except BaseException:
-            files.remove()
-            raise
-        self._current = guest = BareMetalGuest(machine)
-        guest.machine.resume()
+        self._current = guest = BareMetalGuest.boot(self._build)
         self.boots += 1
         return guest
 
@@ -92,7 +112,11 @@ class BareMetalHost(GuestHost):
         assert isinstance(guest, BareMetalGuest)
         self._prepare(guest)
         self._ready = guest
-        return told(hello, {"host": {"guest_build": self._build.identity.inputs[:12]}}, FEATURES)
+        facts: dict[str, dict[str, object]] = {
+            **guest.firmware.facts,
+            "host": {"guest_build": self._build.identity.inputs[:12]},
+        }
+        return told(hello, facts, FEATURES)
 
     def _replacement(self, guest: Guest | None, *, is_dead: bool) -> Guest:
         ready, self._ready = self._ready, None
@@ -120,9 +144,8 @@ class BareMetalHost(GuestHost):
         return another
 
     def _fault(self) -> str:
-        watch = self._current.power.watch if self._current else None
-        fault = watch.fault if watch else None
-        return f"the simulated PHBs failed: {type(fault).__name__}: {fault}" if fault else ""
+        fault = self._current.fault if self._current else None
+        return f"the simulated hardware failed: {type(fault).__name__}: {fault}" if fault else ""
 
     # Between cases -----------------------------------------------------------------------------------------
 

@@ -12,9 +12,8 @@ from contextlib import ExitStack
 
 from harness.guest.cache import Build
 from harness.guest.files import GuestFiles
-from harness.guest.firmware import Firmware
+from harness.guest.firmware import Firmware, State
 from harness.guest.machine import Machine
-from harness.guest.partition import Partition
 from harness.guest.pseries import LAYOUT, Clock, PseriesMachine
 from harness.hosts.console import ConsoleWatch
 from harness.hosts.login import Login
@@ -65,11 +64,11 @@ class Guests:
         """Prepare files and PHYP. Raises InfraError."""
         self.clock = clock
         self._build = build
-        self._state: Partition | None = None
+        self._state: State | None = None
         with ExitStack() as stack:
             self.files = GuestFiles.make(build.initramfs, LAYOUT)
             stack.callback(self.files.remove)
-            self.firmware = Firmware(self.files.directory)
+            self.firmware = Firmware.of_partition(self.files.directory)
             stack.callback(self.firmware.stop)
             self._closing = stack.pop_all()
 
@@ -112,17 +111,7 @@ class Guests:
     @property
     def facts(self) -> dict[str, dict[str, object]]:
         """What the guest's files do not tell of its AFUs, and which build this is."""
-        assert self._state is not None
-        functions = self._state.phyp.functions
-        facts: dict[str, dict[str, object]] = {
-            function.afu.name: {
-                "contexts_max": function.processes_max,
-                "unit": unit,
-                "test_registers": True,
-                "master_registers": False,
-            }
-            for unit, function in functions.items()
-        }
+        facts = self.firmware.facts
         facts["host"] = {"guest_build": self._build.identity.inputs[:12]}
         return facts
 
