@@ -1,4 +1,4 @@
-"""RescanDevices: an administrator has the PCI buses scanned, so that devices that are away are found again."""
+"""RescanDevices: an administrator has the PCI buses scanned, so that what is away is found again."""
 
 from __future__ import annotations
 

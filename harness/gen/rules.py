@@ -17,7 +17,8 @@ class DrawRules:
     that would be in vain is left out even when that makes too few, and what is set up for an error or a reset
     to hit comes on top.) `errors` bounds the ERROR events.
     `overlap_percent` of the steps wait for a phase of recovery or for a moment. `weights` overrides the
-    weights of events by class name; 0 leaves an event out. `subject` is what the cases are about. Raises UsageError with all problems.
+    weights of events by class name; 0 leaves an event out. `subject` is what the cases
+    are about. Raises UsageError with all problems.
     """
 
     steps: tuple[int, int] = (4, 24)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
 
 from harness.oracles._disturbance import Disturbance, disturbances
 from harness.oracles._episode import Episode, split
@@ -25,7 +24,8 @@ PARTING_US = 10 * SECOND_US
 _FORCE, _RESCAN, _REMOVE = "/eeh_force_recover", "/pci/rescan", "/remove"
 
 
-class Run(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Run:
     """A stretch of requests that ended alike: ``good``, ``lost``, ``all-ones``, ``wrong`` or an errno."""
 
     outcome: str

@@ -84,4 +84,6 @@ def _quiesce_during(history: History, context: Context, call: Operation) -> Reco
     return None
 
 
-ORACLE = Oracle(NAME, "Every call returns in time, and a purge wakes those who wait", judge, subjects=ABOUT_BOTH)
+ORACLE = Oracle(
+    NAME, "Every call returns in time, and a purge wakes those who wait", judge, subjects=ABOUT_BOTH
+)

@@ -1,4 +1,4 @@
-"""Oracle: EEH recovers a PCI device without CAPI in the order of the kernel's phases, and never without reason.
+"""Oracle: EEH recovers a PCI device in the order of the kernel's phases, and never without reason.
 
 The order is: detected, its driver told of the error, reset, then either slot reset and resume (a driver with
 error handlers) or removal and a new probe (one without), then recovered. Each happens once after the driver

@@ -1,8 +1,8 @@
 """Oracle: the run did what it set out to do. It never fails a run, it only refuses to call it evidence.
 
 Vacuous: nothing ran; the case means errors and none acted; errors should be recovered from and none was
-detected; or no context was attached when an error acted, or nobody kept a device busy. Traffic through a
-device proves nothing when it was never good, or when what was read is blank. Indeterminate: the history was cut off, the
+detected; or no context was attached when an error acted, or nobody kept a device busy; or traffic through a
+device was never good, or read what is blank. Indeterminate: the history was cut off, the
 case was not played as sent, or the host dropped trace events.
 """
 
@@ -79,7 +79,9 @@ def _about_traffic(history: History) -> Iterator[Finding]:
         if ended and not any(run.outcome == GOOD for item in ended for run in item.runs):
             yield _vacuous("never-good", f"no request through {device} was ever good", *proof)
         if any(item.operation.answer.get("blank") for item in ended):
-            message = f"what was read of {device} is all zeros or all Fs, and cannot be told from a failed read"
+            message = (
+                f"what was read of {device} is all zeros or all Fs, and cannot be told from a failed read"
+            )
             yield _vacuous("blank-contents", message, *proof)
 
 

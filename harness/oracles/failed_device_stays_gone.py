@@ -25,7 +25,7 @@ def judge(history: History) -> Iterator[Finding]:
         for mark in history.marked(Phase.RECOVERED, device):
             failed = failed_mark(history, device, mark.time_us)
             if failed and failed.seq < mark.seq:
-                yield _finding("recovered", device, failed, mark.time_us, "recovered", mark.seq)
+                yield _finding("recovered", device, failed, mark, "it recovered")
         yield from _used(history, device)
 
 
@@ -35,7 +35,7 @@ def _used(history: History, device: str) -> Iterator[Finding]:
         for run in item.runs:
             failed = failed_mark(history, device, run.last_us)
             if end and failed and run.outcome == GOOD and run.last_us > failed.time_us + PARTING_US:
-                yield _finding("works", device, failed, run.last_us, "a request was good", end.seq)
+                yield _finding("works", device, failed, end, f"a request was good at {ms(run.last_us)}")
                 break
         yield from _shown(history, device, item.operation.invoke.step)
 
@@ -46,13 +46,12 @@ def _shown(history: History, device: str, step: int) -> Iterator[Finding]:
             continue
         failed = failed_mark(history, device, operation.began_us)
         if failed and operation.end and operation.began_us > failed.time_us + PARTING_US:
-            what = "its files are still there"
-            yield _finding("still-there", device, failed, operation.began_us, what, operation.end.seq)
+            yield _finding("still-there", device, failed, operation.end, "its files were still there")
 
 
-def _finding(kind: str, device: str, failed: Record, at_us: int, what: str, proof: int) -> Finding:
-    message = f"{device} was given up at {ms(failed.time_us)}, and at {ms(at_us)}: {what}"
-    return Finding(NAME, kind, message, (failed.seq, proof))
+def _finding(kind: str, device: str, failed: Record, proof: Record, what: str) -> Finding:
+    message = f"{device} was given up at {ms(failed.time_us)}, and {what}, as told at {ms(proof.time_us)}"
+    return Finding(NAME, kind, message, (failed.seq, proof.seq))
 
 
 ORACLE = Oracle(

@@ -24,6 +24,7 @@ from harness.vocab.verdict import Finding
 NAME = "frozen_device_is_detected"
 _BOUND_US = 2 * SECOND_US
 _LOOK = "CheckPciDevice"
+_ACTS = frozenset({"inject", "read_file"})  # a console's order; the read that an armed injection waits for
 _NOTICED = (Phase.CONFIRMED, Phase.DETECTED, Phase.ERROR_DETECTED, Phase.FAILED_PERMANENTLY)
 
 
@@ -50,7 +51,7 @@ def _frozen_by(history: History, device: str, look: Operation) -> Operation | No
     acted = [
         item.operation
         for item in freezes(history, device)
-        if item.is_immediate and item.has_acted and item.ended_us <= look.began_us
+        if item.operation.verb in _ACTS and item.has_acted and item.ended_us <= look.began_us
     ]
     if not acted:
         return None

@@ -38,8 +38,8 @@ def judge(history: History) -> Iterator[Finding]:
                     is_noise = run.outcome == LOST and run.count <= _FEW
                     if run.outcome != GOOD and not is_noise and item.operation.end:
                         message = (
-                            f"nothing was done to {device}, and {run.count} of its requests gave {run.outcome} "
-                            f"from {ms(run.first_us)} on"
+                            f"nothing was done to {device}, and {run.count} of its requests gave "
+                            f"{run.outcome} from {ms(run.first_us)} on"
                         )
                         yield Finding(NAME, "requests-fail", message, (item.operation.end.seq,))
                         break

@@ -82,7 +82,7 @@ class _Table(BaseModel):
 
 
 class Draw(_Table):
-    """How cases are drawn: what they are about, bounds of steps and ERROR events, overlap, weights by event."""
+    """How cases are drawn: about what, bounds of steps and ERROR events, percent of overlap, weights."""
 
     subject: Literal["cards", "devices"] = "cards"
 

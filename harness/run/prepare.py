@@ -155,9 +155,7 @@ def setup(read: ReadPlan, hosts: Sequence[str] = (), budget: str = "", seed: int
         orders=Orders(
             seed=secrets.randbits(SEED_BITS) if seed is None else seed,
             draw=Source(
-                DrawRules(
-                    plan.draw.steps, plan.draw.errors, plan.draw.overlap, plan.draw.weights, subject
-                ),
+                DrawRules(plan.draw.steps, plan.draw.errors, plan.draw.overlap, plan.draw.weights, subject),
                 tuple(registry.events().values()),
             ),
             oracles=tuple(oracles[name] for name in plan.judge.select(oracles)),

@@ -3,7 +3,7 @@
 The rules (drivers/nvme/host/pci.c, drivers/net/ethernet/intel/e1000e/netdev.c; what is assumed is marked A):
 1. A frozen device completes nothing: a read waits in its queue, an echo request is lost.
 2. Whoever has waited too long lets the driver read a register, which gives all Fs, and so EEH looks: nvme's
-   requests after IO_TIMEOUT_US, the network drivers' watchdog every WATCHDOG_US while there is traffic (A).
+   requests after IO_TIMEOUT_US, which fail in the end (A), the network drivers' watchdog every WATCHDOG_US while there is traffic (A).
 3. A driver with error handlers stops its queues in error_detected and starts them in resume; what waited is
    done then. One without is removed, and probed anew after the reset: what waited fails.
 4. What is read is the device's contents, or the read fails. All Fs of a frozen device are never data.
@@ -26,6 +26,7 @@ ECHO_US = 300
 LOST_US = 100_000
 """How long an echo is waited for before it counts as lost."""
 IO_TIMEOUT_US = 30_000_000
+TIMEOUTS_MAX = 3
 WATCHDOG_US = 2_000_000
 RESTART_US = 200_000
 """How long a driver takes to start its device after a reset, or a probe."""
@@ -34,9 +35,9 @@ GOOD, LOST, ALL_ONES, WRONG = "good", "lost", "all-ones", "wrong"
 
 
 class Plan(NamedTuple):
-    """What one simulated device is built like; `index` is its PHB."""
+    """What one simulated device is built like; `phb` is also its PCI domain."""
 
-    index: int
+    phb: int
     driver: str
     pci_class: int
     ids: int  # device and vendor
@@ -79,7 +80,7 @@ def build() -> list[PlainDevice]:
     """All devices of a host."""
     devices = []
     for plan in PLANS:
-        hardware = CardHardware(plan.driver, plan.index, (), f"{plan.index:04x}:01:00.0")
+        hardware = CardHardware(plan.driver, plan.phb, (), f"{plan.phb:04x}:01:00.0")
         devices.append(PlainDevice(f"{plan.driver}-0", hardware, plan=plan))
     return devices
 
@@ -161,7 +162,8 @@ class PlainDrivers:
         if not device.is_present:
             yield "no-device"
             return "ENODEV"
-        for access in ("store", "dma"):
+        accesses = ("store", "dma", "load") if device.plan.is_network else ("store", "dma")
+        for access in accesses:  # nvme loads no register as long as requests are completed
             device.hardware.touch(access, is_hung=False)
         if device.plan.is_network:
             return (yield from self._echo(device))
@@ -177,6 +179,7 @@ class PlainDrivers:
 
     def _read(self, device: PlainDevice) -> Flow:
         yield READ_US
+        timeouts = 0
         while not device.is_working:
             if not device.is_present:
                 return "EIO"
@@ -184,6 +187,9 @@ class PlainDrivers:
                 return given
             wake = yield Wait(device.changed, IO_TIMEOUT_US, is_interruptible=False)
             if wake is Wake.TIMED_OUT:
+                timeouts += 1
+                if timeouts == TIMEOUTS_MAX:
+                    return "EIO"
                 yield from self.suspect(device)
         return self.contents(device)
 
@@ -197,7 +203,6 @@ class PlainDrivers:
             return "ENODEV"
         if device.is_up and self.machine.now_us - device.looked_us >= WATCHDOG_US:
             device.looked_us = self.machine.now_us
-            device.hardware.touch("load", is_hung=False)
             yield from self.suspect(device)
         return LOST
 

@@ -12,7 +12,7 @@ from harness.sim.scheduler import Flow
 
 PCI = "/sys/bus/pci/devices"
 DEBUG = "/sys/kernel/debug/powerpc"
-_ARMS = {0: "load", 6: "store", 12: "dma"}
+_ARMS = {0: "load", 4: "config", 6: "store", 12: "dma"}
 _OK, _FROZEN = 0x78, 0x60
 _ISOLATED, _RECOVERING = 1, 2
 
@@ -67,6 +67,12 @@ def _device(device: PlainDevice, eeh: PlainEeh) -> Nodes:
         kernel = _ISOLATED * eeh_pe.is_isolated | _RECOVERING * eeh_pe.is_recovering
         return f"0x{firmware:08x} 0x{kernel:08x}\n"
 
+    def configuration() -> str:
+        word = device.hardware.read_configuration()
+        if device.hardware.is_frozen:
+            eeh.machine.spawn(eeh.check(device))  # the kernel looks when it reads all Fs
+        return "".join(f"\\x{byte:02x}" for byte in word.to_bytes(4, "little"))
+
     def arm(text: str) -> Flow:
         yield "arm"
         words = text.split(":")
@@ -78,9 +84,10 @@ def _device(device: PlainDevice, eeh: PlainEeh) -> Nodes:
         f"{folder}/class": (shown(lambda: f"0x{plan.pci_class:06x}\n"), None),
         f"{folder}/vendor": (shown(lambda: f"0x{plan.ids & 0xFFFF:04x}\n"), None),
         f"{folder}/device": (shown(lambda: f"0x{plan.ids >> 16:04x}\n"), None),
+        f"{folder}/config": (shown(configuration), None),
         f"{folder}/eeh_mode": (shown(lambda: "0x1\n"), None),
         f"{folder}/eeh_pe_config_addr": (shown(lambda: f"0x{eeh_pe.number:x}\n"), None),
         f"{folder}/eeh_pe_state": (shown(state), lambda _text: eeh.thaw(device)),
         f"{folder}/remove": (None, lambda _text: eeh.remove_device(device)),
-        f"{DEBUG}/PCI{plan.index:04x}/err_injct": (None, arm),
+        f"{DEBUG}/PCI{plan.phb:04x}/err_injct": (None, arm),
     }

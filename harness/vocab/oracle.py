@@ -41,9 +41,9 @@ class Mutant:
     """One planted defect of the simulated host.
 
     `killed_by` names the oracles that it is made for, one of which must catch it; `component` is the part of
-    the host that it changes: ``driver``, ``phyp``, ``eeh``, ``card`` or ``device`` (the drivers of PCI devices
-    without CAPI, and EEH as far as it is about them); `override` is a class whose transitions replace that
-    part's own. `subject` says in which cases it shows.
+    the host that it changes: ``driver``, ``phyp``, ``eeh``, ``card`` or ``device`` (the drivers of PCI
+    devices without CAPI); `override` is a class whose transitions replace that part's own. `subject` says in
+    which cases it shows.
     """
 
     name: str

@@ -90,7 +90,7 @@ class KlogReader:
         self._devices = frozenset(device.name for device in devices)
         self._by_bdf.update({device.bdf: device.name for device in devices})
         self._by_eeh_pe.update({(device.phb, device.eeh_pe): device.name for device in devices})
-        phbs = [thing.phb for thing in (*cards, *devices)]
+        phbs = [*(card.phb for card in cards), *(device.phb for device in devices)]
         self._by_phb = {device.phb: device.name for device in devices if phbs.count(device.phb) == 1}
 
     def read(self, raw: str) -> Said:

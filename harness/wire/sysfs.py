@@ -97,7 +97,9 @@ class _Hello:
             match = _BDF.fullmatch(bdf)
             traffic = _TRAFFIC.get(self._number(f"{_PCI}{bdf}/class", 16) >> 8) if match else None
             if not match or f"{_PCI}{bdf}/class" not in self._files:
-                self._problem("the host has no such PCI device under EEH", where, "an address like 0001:01:00.0")
+                self._problem(
+                    "the host has no such PCI device under EEH", where, "an address like 0001:01:00.0"
+                )
             elif traffic is None:
                 self._problem("nothing is known that keeps this device busy", where, "NVMe or Ethernet")
             elif bdf in in_use:
@@ -110,9 +112,7 @@ class _Hello:
                 found.append(self._device(f"{driver}-{number}", bdf, driver, traffic, facts))
         return tuple(found)
 
-    def _device(
-        self, name: str, bdf: str, driver: str, traffic: Traffic, facts: Mapping[str, Any]
-    ) -> Device:
+    def _device(self, name: str, bdf: str, driver: str, traffic: Traffic, facts: Mapping[str, Any]) -> Device:
         where = f"hello.facts.devices.{bdf}"
         known = {"range_bytes": _RANGE_BYTES, "overwrite": False, "address": "", "peer": "", **facts}
         if traffic is Traffic.FRAMES:
