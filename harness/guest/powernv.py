@@ -17,7 +17,7 @@ from harness.guest.qtest import Qtest
 
 PHBS = 6
 CARD_PHBS = (0, 3)
-AGENT_PHB, NETWORK_PHB, E1000E_PHB, NVME_PHB = 1, 2, 4, 5
+AGENT_PHB, RTL8139_PHB, E1000E_PHB, NVME_PHB = 1, 2, 4, 5
 CARD_BYTES = 4 << 20
 MAILBOX_PLACE = f"bus=port{AGENT_PHB},addr=0.1"
 DISK = "nvme"
@@ -27,6 +27,7 @@ HIDINGS: Mapping[int, Hiding] = {
     **{phb: Hiding(2, CARD_BYTES) for phb in CARD_PHBS},
     E1000E_PHB: Hiding(0, 512 << 10),  # its four BARs lie side by side in as many bytes
     NVME_PHB: Hiding(0, 16 << 10),
+    RTL8139_PHB: Hiding(1, 4 << 10),  # a driver without error handlers: EEH unplugs it and plugs it in again
 }
 """The PHBs whose devices can freeze, and what is hidden of them then."""
 
@@ -36,8 +37,20 @@ LAYOUT = Layout(
     {DISK: DISK_BYTES},
 )
 
+
+def _address(phb: int) -> str:
+    return f"{phb:04x}:01:00.0"
+
+
+DEVICES: Mapping[str, Mapping[str, object]] = {
+    _address(E1000E_PHB): {"address": "10.0.3.15", "peer": "10.0.3.2"},
+    _address(RTL8139_PHB): {"address": "10.0.13.15", "peer": "10.0.13.2"},
+    _address(NVME_PHB): {"overwrite": True, "range_bytes": 1 << 20},
+}
+"""What cases may disturb besides cards, and how it is put under load: the fact ``devices`` of the host."""
+
 _MEMORY_MIB = 1024  # skiboot runs at 768 MiB
-_CARD_NETWORK = "user,id=lan,restrict=on,net=10.0.3.0/24"  # of the e1000e: nobody but QEMU is on it
+_LAN = "user,id=lan{0},restrict=on,net=10.0.{0}3.0/24"  # nobody but QEMU is on it
 _BARE_METAL = (
     *("-M", "powernv9", "-m", f"{_MEMORY_MIB}M"),
     *("-smp", "2", "-accel", "tcg,thread=multi"),
@@ -60,9 +73,10 @@ def command(files: GuestFiles, fds: Mapping[str, int], firmware: Sequence[str], 
         *("-device", f"virtio-serial-pci,bus=port{AGENT_PHB},addr=0.0,multifunction=on"),
         *("-device", f"virtserialport,chardev=agent,name={AGENT_PORT}"),
         *firmware,
-        *(*NETWORK, "-device", f"virtio-net-pci,netdev=net,romfile=,bus=port{NETWORK_PHB}"),
+        *(*NETWORK, "-device", f"virtio-net-pci,netdev=net,romfile=,bus=port{AGENT_PHB},addr=0.2"),
         *_cards(files),
-        *("-netdev", _CARD_NETWORK, "-device", f"e1000e,netdev=lan,{_place(files, E1000E_PHB)}"),
+        *("-netdev", _LAN.format(0), "-device", f"e1000e,netdev=lan0,{_place(files, E1000E_PHB)}"),
+        *("-netdev", _LAN.format(1), "-device", f"rtl8139,netdev=lan1,{_place(files, RTL8139_PHB)}"),
         *("-blockdev", f"driver=file,node-name={DISK},filename={files.disk(DISK)},cache.no-flush=on"),
         *("-device", f"nvme,drive={DISK},serial=capi,{_place(files, NVME_PHB)}"),
     ]
@@ -93,7 +107,7 @@ class PowernvMachine(Machine):
     watch: PhbWatch | None = None
 
     def __init__(self, files: GuestFiles, firmware: Wiring, phbs: Mapping[int, Phb], vmlinux: Path) -> None:
-        """Start QEMU, with a guest that is about to boot `vmlinux`, and `bridges` in it. Raises InfraError."""
+        """Start QEMU, with a guest about to boot `vmlinux`; `phbs` are `bridges()`. Raises InfraError."""
         self.phbs = phbs
         super().__init__(
             files,

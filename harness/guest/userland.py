@@ -42,6 +42,8 @@ MODULES: Mapping[str, tuple[str, ...]] = {
         "drivers/nvme/host/nvme-core",
         "drivers/nvme/host/nvme",
         "drivers/net/ethernet/intel/e1000e/e1000e",
+        "drivers/net/mii",
+        "drivers/net/ethernet/realtek/8139cp",
     ),
 }
 """Modules of the kernel by the platform that loads them, in the order in which they need each other.

@@ -19,7 +19,7 @@ from harness.guest import cache
 from harness.guest.cache import Build
 from harness.guest.files import GuestFiles
 from harness.guest.firmware import Firmware
-from harness.guest.powernv import CARD_PHBS, LAYOUT, MAILBOX_PLACE, PowernvMachine, bridges
+from harness.guest.powernv import CARD_PHBS, DEVICES, LAYOUT, MAILBOX_PLACE, PowernvMachine, bridges
 from harness.hosts.guesthost import Door, GuestHost, told
 from harness.hosts.guests import Guest
 from harness.vocab.errors import InfraError
@@ -115,6 +115,7 @@ class BareMetalHost(GuestHost):
         facts: dict[str, dict[str, object]] = {
             **guest.firmware.facts,
             "host": {"guest_build": self._build.identity.inputs[:12]},
+            "devices": dict(DEVICES),
         }
         return told(hello, facts, FEATURES)
 
@@ -129,6 +130,7 @@ class BareMetalHost(GuestHost):
             except InfraError as error:
                 why = str(error)
             if not why:
+                guest.console.begin()  # what was said until now is no evidence of the next case
                 return guest
         self.why_booted.append(why)
         if guest:
