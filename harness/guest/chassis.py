@@ -51,6 +51,9 @@ class Phb(Protocol):
         ...
 
 
+_NO_BRIDGES: Mapping[int, Phb] = {}
+
+
 class NativeCard(CardHardware):
     """One card: its memory, its configuration space, its AFUs. `tell` takes what the module has to do."""
 
@@ -114,10 +117,20 @@ class Chassis:
     """The cards of one guest, below their PHBs. Its clock is the guest's, told with each call."""
 
     def __init__(
-        self, memories: Sequence[CardMemory], mailbox: mmap, phbs: Sequence[Phb], *, mends_cdev: bool = False
+        self,
+        memories: Sequence[CardMemory],
+        mailbox: mmap,
+        phbs: Sequence[Phb],
+        bridges: Mapping[int, Phb] = _NO_BRIDGES,
+        *,
+        mends_cdev: bool = False,
     ) -> None:
-        """`mends_cdev`: spare the driver the defect that capicard/cdev.c tells of."""
+        """`phbs` are above the cards, in their order; `bridges` above other devices, by their domain.
+
+        `mends_cdev`: spare the driver the defect that capicard/cdev.c tells of.
+        """
         _FLAG.pack_into(mailbox, _WISHES, _MEND_CDEV if mends_cdev else 0)
+        self._bridges = bridges
         self.guard: Callable[[Callable[[], None]], None] = _at_once
         self._actions: list[Action] | None = None
         self.cards = tuple(
@@ -212,6 +225,10 @@ class Chassis:
     def _afu_named(self, details: Mapping[str, Any]) -> NativeAfu:
         return {afu.name: afu for card in self.cards for afu in card.slices}[details["afu"]]
 
+    def _freeze_device(self, details: Mapping[str, Any]) -> None:
+        """Freeze a device that is no card, by its PCI address."""
+        self._bridges[int(details["device"].partition(":")[0], 16)].freeze()
+
     def _freeze_card(self, details: Mapping[str, Any]) -> None:
         self._card_named(details).freeze()
 
@@ -263,6 +280,7 @@ _ANSWERS: Mapping[Kind, Callable[[Chassis, Call], Reply]] = {
 }
 _FAULTS: Mapping[str, Callable[[Chassis, Mapping[str, Any]], None]] = {
     "freeze": Chassis._freeze_card,
+    "freeze_eeh_pe": Chassis._freeze_device,
     "link_down": Chassis._link_down,
     "capp_recovery": Chassis._link_down,
     "fence": Chassis._fence,

@@ -6,7 +6,7 @@ import copy
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol, Self
 
@@ -53,14 +53,15 @@ class Firmware:
         return cls(GatedMailbox(directory), Partition(memories), memories)
 
     @classmethod
-    def of_cards(cls, directory: Path, place: str, phbs: Sequence[Phb]) -> Self:
+    def of_cards(cls, directory: Path, place: str, phbs: Sequence[Phb], bridges: Mapping[int, Phb]) -> Self:
         """The cards of a bare-metal guest: ``mailbox.mem``, ``card0.mem`` and ``card1.mem``. Raises OSError.
 
-        `place` says where QEMU plugs the mailbox in, and `phbs` are above the cards, in their order.
+        `place` says where QEMU plugs the mailbox in, and `phbs` are above the cards, in their order;
+        `bridges` are those above other devices, by their PCI domain.
         """
         memories = tuple(CardMemory(directory / f"card{index}.mem") for index in range(len(CARD_NAMES)))
         mailbox = DoorbellMailbox(directory, place)
-        chassis = Chassis(memories, mailbox.memory, phbs)
+        chassis = Chassis(memories, mailbox.memory, phbs, bridges)
         firmware = cls(mailbox, chassis, memories)
         chassis.guard = firmware.undisturbed
         return firmware
