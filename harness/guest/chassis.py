@@ -42,6 +42,11 @@ class Phb(Protocol):
     on_freeze: Callable[[], None]
     on_thaw: Callable[[], None]
 
+    @property
+    def is_frozen(self) -> bool:
+        """Whether nothing gets through."""
+        ...
+
     def freeze(self) -> None:
         """Freeze the PE: loads give all Fs, stores are dropped, EEH can find out."""
         ...
@@ -89,6 +94,11 @@ class NativeCard(CardHardware):
         """The bridge lets through again."""
         super().thaw()
         self._say_isolated()
+
+    def look_at_bridge(self) -> None:
+        """The bridge has thawed; by now it may have frozen again."""
+        if self.is_frozen and not self.phb.is_frozen:
+            self.thaw()
 
     def reset_by(self, kind: int) -> None:
         """A reset: registers, process elements and AFUs are as new. It does not end the isolation."""
@@ -169,7 +179,7 @@ class Chassis:
 
     def _listen(self, card: NativeCard, phb: Phb) -> None:
         phb.on_freeze = lambda: self.guard(card.isolated)
-        phb.on_thaw = lambda: self.guard(card.thaw)
+        phb.on_thaw = lambda: self.guard(card.look_at_bridge)
 
     def _tell(self, action: Action) -> None:
         """Let the module do `action`. When nobody has called, the bridge has done it, or it is lost."""
