@@ -32,6 +32,7 @@ _FLAG = struct.Struct("<I")
 _SPA_BYTES = 16 * 128
 _FUNDAMENTAL = 3
 _THAW_MMIO = 1
+_LINK_LOST_US = 2_000_000  # firmware is busy with the reset until then
 _FLUSH, _FLUSH_STATUS, _FLUSHED = 1 << 32, 3 << 34, 3 << 34
 _EINVAL, _EOPNOTSUPP = -22, -95
 
@@ -100,6 +101,11 @@ class NativeCard(CardHardware):
         if self.is_frozen and not self.phb.is_frozen:
             self.thaw()
 
+    def lose_link(self) -> None:
+        """The bridge finds the link down, and fences itself."""
+        self.phb.fence()
+        self.isolated(is_fenced=True, is_link_down=True)
+
     def reset_by(self, kind: int) -> None:
         """A reset: registers, process elements and AFUs are as new. It does not end the isolation."""
         self.config.reset(is_fundamental=kind == _FUNDAMENTAL)
@@ -143,6 +149,7 @@ class Chassis:
         self._bridges = bridges
         self.guard: Callable[[Callable[[], None]], None] = _at_once
         self._actions: list[Action] | None = None
+        self._fences: dict[NativeCard, int] = {}  # when the loss of its link is noticed
         self.cards = tuple(
             NativeCard(index, memory, mailbox, phb)
             for index, (memory, phb) in enumerate(zip(memories, phbs, strict=True))
@@ -158,6 +165,7 @@ class Chassis:
         self._actions = []
         try:
             reply = _ANSWERS[call.kind](self, call) if call.kind in _ANSWERS else Reply(_EINVAL)
+            reply.timer_us = self._pass_time(call.time_us)
             reply.actions = [*self._actions, *reply.actions]
         finally:
             self._actions = None
@@ -200,7 +208,11 @@ class Chassis:
         return Reply()
 
     def _reset(self, call: Call) -> Reply:
-        self._card(call).reset_by(call.args[0])
+        """A reset that is no part of a recovery takes the link away, which the bridge finds out."""
+        card, (kind, is_recovering) = self._card(call), call.args[:2]
+        card.reset_by(kind)
+        if kind == _FUNDAMENTAL and not is_recovering:
+            self._fences[card] = call.time_us + _LINK_LOST_US
         return Reply()
 
     def _thaw(self, call: Call) -> Reply:
@@ -210,11 +222,20 @@ class Chassis:
         return Reply()
 
     def _freeze(self, call: Call) -> Reply:
-        self._card(call).freeze()
+        """The kernel freezes the PE itself, before a reset; that is no error."""
+        self._card(call).isolated()
         return Reply()
 
     def _timer(self, _call: Call) -> Reply:
         return Reply()
+
+    def _pass_time(self, now_us: int) -> int:
+        """Fence what is due; gives when the next is, negative for never."""
+        for card, due_us in tuple(self._fences.items()):
+            if due_us <= now_us:
+                del self._fences[card]
+                card.lose_link()
+        return min(self._fences.values(), default=-1)
 
     # The service processor's door ------------------------------------------------------------------------
 

@@ -54,11 +54,12 @@ class Guest:
         self.mailbox = mmap.mmap(-1, MAILBOX_BYTES)
         self.bridges = [Bridge() for _ in CARD_NAMES]
         self.chassis = Chassis(self.memories, self.mailbox, self.bridges)
+        self.now_us = 1_000_000
         self.spas = [bytearray(16 * 128), bytearray(16 * 128)]
         self.send(Kind.HELLO)
 
     def send(self, kind: Kind, opcode: int = 0, *args: int, text: bytes = b"") -> Reply:
-        return self.chassis.answer(Call(kind, 0, False, opcode, args, text))
+        return self.chassis.answer(Call(kind, self.now_us, False, opcode, args, text))
 
     def look(self, card: int = 0) -> Reply:
         return self.send(Kind.REGISTERS, card, text=b"".join(map(bytes, self.spas)))
@@ -212,7 +213,7 @@ def test_a_reset_makes_everything_new_but_does_not_thaw(guest: Guest) -> None:
     guest.attach()
     guest.console("link_down", card="card0")
     guest.memories[0].store(Psl.ERR_IVTE, 0xE000)
-    assert guest.send(Kind.RESET, 0, HOT).actions == []
+    assert guest.send(Kind.RESET, 0, HOT, True).actions == []
     assert guest.memories[0].load(Psl.ERR_IVTE) == guest.register(P1n.SPAP) == 0
     assert guest.register(P2n.AFU_CNTL) == guest.load(1, Register.WED) == 0
     assert guest.mailbox[0x18_0000] == 1
@@ -226,7 +227,7 @@ def test_a_reset_makes_everything_new_but_does_not_thaw(guest: Guest) -> None:
 def test_perst_loads_the_image_that_was_chosen(guest: Guest, written: int, kind: int, loaded: int) -> None:
     assert guest.config(VSEC + 0x13) == 0xB0, "the user image is loaded"
     guest.mailbox[0x10_0000 + VSEC + 0x13] = 0x80 | written
-    guest.send(Kind.RESET, 0, kind)
+    guest.send(Kind.RESET, 0, kind, True)
     assert guest.config(VSEC + 0x13) == loaded | written
 
 
@@ -273,3 +274,16 @@ def test_the_data_cache_is_flushed(guest: Guest) -> None:
     guest.memories[0].store(Psl.CONTROL, 3 << 34 | 1)
     guest.look()
     assert guest.memories[0].load(Psl.CONTROL) == 1
+
+
+def test_a_card_that_is_reset_by_hand_loses_its_link(guest: Guest) -> None:
+    assert guest.send(Kind.FREEZE, 0, 0x1FD, 3).actions == [Action(Do.ISOLATE, 0)]
+    due_us = guest.send(Kind.RESET, 0, FUNDAMENTAL, False).timer_us
+    assert guest.bridges[0].asked == [], "a freeze by the kernel is no error"
+    guest.now_us = due_us
+    assert guest.send(Kind.TIMER).timer_us < 0
+    assert guest.bridges[0].asked == ["fence"]
+
+
+def test_a_reset_of_a_recovery_is_the_end_of_it(guest: Guest) -> None:
+    assert guest.send(Kind.RESET, 0, FUNDAMENTAL, True).timer_us < 0

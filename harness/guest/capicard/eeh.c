@@ -36,7 +36,7 @@ static int before_reset(struct kprobe *probe, struct pt_regs *regs)
 		return 0;
 	for (index = 0; index < cards_count(); index++)
 		if (card_at(index)->phb == pe->phb)
-			tell(card_at(index), KIND_RESET, option, 0);
+			tell(card_at(index), KIND_RESET, option, !!(pe->state & EEH_PE_RECOVERING));
 	return 0;
 }
 
