@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Self
 
@@ -36,18 +36,24 @@ class GuestFiles:
     @classmethod
     def make(cls, initramfs: Path) -> Self:
         """Make the directory and all files that QEMU is started with. Raises InfraError."""
-        try:
-            directory = Path(tempfile.mkdtemp(prefix="capi-guest-", dir=_place()))
-        except OSError as error:
-            raise InfraError(f"no directory for the guest's files: {error}") from error
         keys = Keys.generate()
-        files = cls(directory, keys.client_private, keys.host_public)
+        files = cls(_made(), keys.client_private, keys.host_public)
         try:
             files._fill(initramfs, keys)
         except OSError as error:
             files.remove()
             raise InfraError(f"the guest's files cannot be made: {error}; is the disk full?") from error
         return files
+
+    def copied(self) -> Self:
+        """All of it once more, to restore the same guest with. Raises InfraError."""
+        directory = _made()
+        try:
+            shutil.copytree(self.directory, directory, dirs_exist_ok=True)
+        except OSError as error:  # of which shutil.Error is one
+            shutil.rmtree(directory, ignore_errors=True)
+            raise InfraError(f"the guest's files cannot be copied: {error}; is the disk full?") from error
+        return replace(self, directory=directory)
 
     def _fill(self, initramfs: Path, keys: Keys) -> None:
         with self.initramfs.open("wb") as out:
@@ -99,6 +105,14 @@ class GuestFiles:
     def remove(self) -> None:
         """Remove the directory. Never raises."""
         shutil.rmtree(self.directory, ignore_errors=True)
+
+
+def _made() -> Path:
+    """A new private directory. Raises InfraError."""
+    try:
+        return Path(tempfile.mkdtemp(prefix="capi-guest-", dir=_place()))
+    except OSError as error:
+        raise InfraError(f"no directory for the guest's files: {error}") from error
 
 
 def _place() -> Path:

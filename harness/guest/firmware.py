@@ -45,22 +45,24 @@ class Firmware:
         return self._mailbox.is_idle
 
     def start(self) -> None:
-        """Begin to answer. QEMU's monitor must have answered, and the guest must not have called yet."""
-        self.settle()
-        self._thread.start()
+        """Begin to answer, or go on with another QEMU, that takes the place of one that has ended.
 
-    def settle(self) -> None:
-        """Get used to another QEMU, that takes the place of one that has ended. As with `start`."""
+        QEMU's monitor must have answered, and the guest must not have called yet.
+        """
         self._mailbox.settle()
+        if not self._thread.is_alive():
+            self._thread.start()
 
     def freeze(self) -> Partition:
         """A copy of all that PHYP knows; the guest must stand still."""
         return copy.deepcopy(self._partition)
 
     def thaw(self, state: Partition) -> None:
-        """Go back to `state`, which stays as it is; the guest must stand still."""
+        """Go back to `state`, ours or another's, which stays as it is; the guest must stand still."""
         with self._answering:
             self._partition = copy.deepcopy(state)
+            for afu, memory in zip(self._partition.afus, self._memories, strict=True):
+                afu.memory = memory
             self._mailbox.reset()
 
     def stop(self) -> None:

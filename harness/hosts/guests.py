@@ -1,4 +1,4 @@
-"""The guests of one ``qemu://`` host, one after the other: booted once, saved, and restored for each case.
+"""The guests of one ``qemu://`` host: one is booted and saved, and then restored for each case.
 
 Each restored guest is a QEMU of its own. To restore a guest within the same QEMU would be 0.1 s faster, but
 QEMU 7.2 does not save the decrementer, the processor's timer: it would keep the time of the case before. In a
@@ -51,16 +51,17 @@ class Guest:
 class Guests:
     """Makes guests, of which only one may run at a time, because they share memory and PHYP.
 
-    `close` removes what is left of the last one; who has a guest ends it.
+    `copied` makes another place for the same guest. `close` removes what is left of the last one; who has a
+    guest ends it.
     """
 
-    def __init__(self, build: Build, clock: Clock) -> None:
-        """Prepare files and PHYP. Raises InfraError."""
+    def __init__(self, build: Build, clock: Clock, files: GuestFiles | None = None) -> None:
+        """Prepare files, if there are none, and PHYP. Raises InfraError."""
         self.clock = clock
         self._build = build
         self._state: Partition | None = None
         with ExitStack() as stack:
-            self.files = GuestFiles.make(build.initramfs)
+            self.files = files or GuestFiles.make(build.initramfs)
             stack.callback(self.files.remove)
             self.firmware = Firmware(self.files.directory)
             stack.callback(self.firmware.stop)
@@ -92,12 +93,18 @@ class Guests:
         self._state = self.firmware.freeze()
         guest.end()
 
+    def copied(self) -> Guests:
+        """A place of its own for the guest that was kept, which may run beside ours. Raises InfraError."""
+        copy = Guests(self._build, self.clock, self.files.copied())
+        copy._state = self._state
+        return copy
+
     def restored(self) -> Guest:
         """A guest in the state that was kept, standing still. Raises InfraError."""
         assert self._state is not None
         guest = Guest(Machine(self.files, self.clock, self.firmware))
         try:
-            self.firmware.settle()
+            self.firmware.start()
             guest.machine.restore()
             self.firmware.thaw(self._state)
         except BaseException:

@@ -4,8 +4,9 @@ The rules:
 
 1. The guest boots once, when the host is opened. Its state is saved when the agent has said hello, together
    with PHYP's.
-2. Each case begins in that state, in a QEMU of its own, and stands still when its last line has come. So
-   nothing of a case gets into the next, and a guest in virtual time does not burn a processor while idle.
+2. Each case begins in that state, in a QEMU of its own, which ends when the case's last line has come. So
+   nothing of a case gets into the next. Two places take turns: while a case runs in one, the guest of the
+   next is restored in the other, and stands still until then.
 3. A guest that dies or hangs, floods its console, or loses its QEMU costs its case: what the console says is
    added to the replies, the end says what happened, and the next case begins like any other.
 4. Only when PHYP's own thread fails or no guest can be restored is the host lost.
@@ -18,6 +19,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, suppress
@@ -65,7 +67,7 @@ _WARM_UP = {
 
 @dataclass(slots=True)
 class Spent:
-    """What the time went into: cases in the guest, and ending a guest and restoring another."""
+    """What the time went into: cases in the guest, and waiting until a guest was restored."""
 
     cases: int = 0
     guest_s: float = 0.0
@@ -87,16 +89,18 @@ class QemuHost:
         self._heard_s = self._began_s = 0.0
         self._agent: SshAgentHost | None = None
         self._guest: Guest | None = None
-        self._next: Future[Guest] | None = None
+        self._next: deque[Future[Guest]] = deque()
         with ExitStack() as stack:
-            self._guests = Guests(build, clock)
-            stack.callback(self._guests.close)
+            # The first of these is where the case runs, or the next will.
+            self._places = deque([Guests(build, clock)])
             stack.callback(self._end)
             hello = self._boot()
-            self.hello = told(hello, self._guests.facts, clock)
+            self.hello = told(hello, self._place.facts, clock)
+            self._places.append(self._place.copied())
             self._restorer = stack.enter_context(ThreadPoolExecutor(1, "restore"))
             self._closing = stack.pop_all()
-        self._restore()
+        for _ in range(len(self._places)):
+            self._restore()
 
     @classmethod
     def open(cls, url: str, clock: str = "virtual", door: str = "serial") -> Self:
@@ -106,10 +110,11 @@ class QemuHost:
     @property
     def hcall_durations_us(self) -> Sequence[int]:
         """How long PHYP took for each of the last calls."""
-        return tuple(self._guests.firmware.durations_us)
+        return [duration for place in self._places for duration in place.firmware.durations_us]
 
     def begin(self, play: bytes) -> None:
         """Let a restored guest play one line. Raises InfraError; it is never sent again."""
+        asked_s = time.monotonic()
         for attempt in range(_RESTORES_MAX):  # a guest that has not run yet may be replaced: nothing was sent
             self._guest = guest = self._restored()
             self._words = LastWords()
@@ -123,6 +128,7 @@ class QemuHost:
                     raise
                 self._restore()
         self._heard_s = self._began_s = time.monotonic()
+        self.spent.restore_s += self._began_s - asked_s
         if self._door is Door.SSH:
             self._agent = self._connect(guest)
             self._agent.begin(play)
@@ -144,7 +150,7 @@ class QemuHost:
                 lines, why = [], f"the guest died: {error}"
             if lines:
                 return self._follow(lines)
-            why = self._trouble(guest, SILENCE_S[self._guests.clock]) or why
+            why = self._trouble(guest, SILENCE_S[self._place.clock]) or why
             if why:
                 return self._bury(guest, why)
             if time.monotonic() > deadline:
@@ -160,7 +166,7 @@ class QemuHost:
     def _boot(self) -> bytes:
         """Boot, hear the agent's hello, use the agent once so that what it needs is there, and save."""
         self._heard_s = time.monotonic()
-        self._guest = guest = self._guests.boot()
+        self._guest = guest = self._place.boot()
         deadline = time.monotonic() + BOOT_TIMEOUT_S
         try:
             hello = _GREETINGS[self._door](self, guest, deadline)
@@ -171,7 +177,7 @@ class QemuHost:
         if self._agent:
             self._agent.close()
             self._agent = None
-        self._guests.keep(guest)
+        self._place.keep(guest)
         self._guest = None
         return hello
 
@@ -205,9 +211,13 @@ class QemuHost:
                 raise InfraError("the guest's agent does not play")
 
     def _connect(self, guest: Guest) -> SshAgentHost:
-        return SshAgentHost.open(self.url, self._guests.login(guest), timeout_s=_SSH_TIMEOUT_S)
+        return SshAgentHost.open(self.url, self._place.login(guest), timeout_s=_SSH_TIMEOUT_S)
 
     # A case ------------------------------------------------------------------------------------------------
+
+    @property
+    def _place(self) -> Guests:
+        return self._places[0]
 
     def _running(self) -> Guest:
         if self._is_closed or self._guest is None:
@@ -234,13 +244,14 @@ class QemuHost:
         return lines
 
     def _restore(self, *, is_dead: bool = False) -> None:
-        """End the guest that there is, and begin to restore another, while others judge the case."""
+        """End the guest that there is, and begin to restore another in its place, to be used in its turn."""
         guest, self._guest = self._guest, None
         agent, self._agent = self._agent, None
-        ended_s = time.monotonic()
+        place = self._place
+        self._places.rotate(-1)
         if guest:
             self.spent.cases += 1
-            self.spent.guest_s += ended_s - self._began_s
+            self.spent.guest_s += time.monotonic() - self._began_s
 
         def replace() -> Guest:
             if guest and not is_dead:
@@ -250,33 +261,32 @@ class QemuHost:
                 guest.end()
             if agent:
                 agent.close()
-            restored = self._guests.restored()
-            self.spent.restore_s += time.monotonic() - ended_s
-            return restored
+            return place.restored()
 
-        self._next = self._restorer.submit(replace)
+        self._next.append(self._restorer.submit(replace))
 
     def _restored(self) -> Guest:
-        if self._is_closed or self._next is None:
+        if self._is_closed or self._guest:
             raise InfraError(f"{self.url}: the host is closed, or a case is under way")
-        future, self._next = self._next, None
-        return future.result()
+        return self._next.popleft().result()
 
     def _end(self) -> None:
         """End whatever guest there is. Never raises."""
         if self._guest:
             self._guest.end()
-        if self._next:
+        for future in self._next:
             with suppress(Exception):  # none was made
-                self._next.result().end()
+                future.result().end()
         if self._agent:
             self._agent.close()
+        for place in self._places:
+            place.close()
 
     # Death -------------------------------------------------------------------------------------------------
 
     def _trouble(self, guest: Guest, silence_s: float) -> str:
         """What is wrong with the guest, or nothing. Raises InfraError when PHYP itself has failed."""
-        if fault := self._guests.firmware.fault:
+        if fault := self._place.firmware.fault:
             raise InfraError(f"{self.url}: the simulated PHYP failed: {type(fault).__name__}: {fault}")
         return health.trouble(guest, self._heard_s, silence_s)
 

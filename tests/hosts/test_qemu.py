@@ -161,7 +161,10 @@ class FakeGuest:
 
 
 class FakeGuests:
-    """Boots a guest, and then restores those of a list, the last one again and again."""
+    """Boots a guest, and then restores those of a list, the last one again and again.
+
+    Its copy, the other place, is another; what both have made is one list.
+    """
 
     clock = Clock.VIRTUAL
     facts: dict[str, Any] = {}  # noqa: RUF012
@@ -169,6 +172,11 @@ class FakeGuests:
     def __init__(self, *_: object) -> None:
         self.firmware = SimpleNamespace(fault=None, durations_us=())
         self.made: list[FakeGuest] = []
+
+    def copied(self) -> FakeGuests:
+        copy = type(self)()
+        copy.made = self.made
+        return copy
 
     def boot(self) -> FakeGuest:
         guest = FakeGuest([END])
@@ -212,14 +220,28 @@ def end_of(host: QemuHost) -> dict[str, Any]:
 
 
 def test_a_case_that_ends_is_followed_by_another_guest(host: QemuHost) -> None:
-    host._guests.first_answer = [END]  # type: ignore[attr-defined]
     first = begun(host)
     first.far.sendall(END + b"\n")
     assert end_of(host) == {"performed": 1}
     second = begun(host)
     assert second is not first
+    assert end_of(host) == {"performed": 1}
+    begun(host)  # in the place of the first
     assert (first.has_ended, first.asked) == (True, ["cont", "stop"])
     assert end_of(host) == {"performed": 1}
+
+
+def test_the_next_guest_stands_ready_while_a_case_runs_and_never_two_in_one_place(host: QemuHost) -> None:
+    ran: list[Any] = []
+    for _ in range(4):
+        place = host._places[0]
+        guest = begun(host)
+        ran.append(place)
+        assert not guest.has_ended
+        assert len(host._next) == 1
+        guest.far.sendall(END + b"\n")
+        end_of(host)
+    assert ran[0] is ran[2] is not ran[1] is ran[3]
 
 
 def panics(guest: Any) -> None:
@@ -272,7 +294,7 @@ def test_a_guest_that_dies_after_its_last_line_has_played_its_case(host: QemuHos
 
 def test_a_failure_of_phyp_loses_the_host(host: QemuHost) -> None:
     begun(host)
-    host._guests.firmware.fault = KeyError("state")
+    host._place.firmware.fault = KeyError("state")
     with pytest.raises(InfraError, match="simulated PHYP failed: KeyError"):
         host.replies(5)
 
@@ -315,9 +337,10 @@ def real() -> Iterator[QemuHost]:
         pytest.skip(f"no guest is tried: {why}")
     host = QemuHost.open("qemu://powervm")
     yield host
-    directory = host._guests.files.directory
+    directories = [place.files.directory for place in host._places]
     host.close()
-    assert not directory.exists()
+    assert not any(directory.exists() for directory in directories)
+    assert len(set(directories)) == 2
 
 
 def case_of(*parts: tuple[str, str, dict[str, Any]]) -> bytes:
