@@ -26,6 +26,7 @@ class Firmware:
         self._partition = Partition(self._memories)
         self._answering = threading.Lock()  # a QEMU can be killed inside a call, and another come
         self._thread = threading.Thread(target=self._serve, name="phyp", daemon=True)
+        self._is_standing, self._may_go_on = threading.Event(), threading.Event()
         self.durations_us: deque[int] = deque(maxlen=_DURATIONS_KEPT)
         self.fault: BaseException | None = None
 
@@ -49,6 +50,10 @@ class Firmware:
 
         QEMU's monitor must have answered, and the guest must not have called yet.
         """
+        self.go_on()
+        with self._answering:  # the guest before this one may have ended while it stood still
+            self._is_standing.clear()
+            self._may_go_on.clear()
         self._mailbox.settle()
         if not self._thread.is_alive():
             self._thread.start()
@@ -65,9 +70,18 @@ class Firmware:
                 afu.memory = memory
             self._mailbox.reset()
 
+    def wait_standing(self, timeout_s: float) -> bool:
+        """Whether the guest has asked to stand still, and now does, within `timeout_s`."""
+        return self._is_standing.wait(timeout_s)
+
+    def go_on(self) -> None:
+        """Let a guest that stands still go on. Never raises."""
+        self._may_go_on.set()
+
     def stop(self) -> None:
         """End the thread and let go of the files. Never raises."""
         self._mailbox.stop()
+        self.go_on()
         if self._thread.is_alive():
             self._thread.join()
         self._mailbox.close()
@@ -81,7 +95,12 @@ class Firmware:
                 with self._answering:
                     call = self._mailbox.take()
                     if call is not None:
-                        self._mailbox.answer(call, self._partition.answer(call))
-                self.durations_us.append((time.perf_counter_ns() - began) // 1000)
+                        reply = self._partition.answer(call)
+                        if reply.stands_still:
+                            self._is_standing.set()
+                            self._may_go_on.wait()
+                        self._mailbox.answer(call, reply)
+                if not (call and reply.stands_still):
+                    self.durations_us.append((time.perf_counter_ns() - began) // 1000)
         except Exception as error:  # noqa: BLE001 a defect here costs the guest: its host says so
             self.fault = error

@@ -7,6 +7,7 @@ the doors that others open too are files: `GuestFiles`.
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import socket
@@ -44,6 +45,7 @@ _FORWARD = re.compile(r"HOST_FORWARD\]\s+\d+\s+127\.0\.0\.1\s+(\d+)")
 _XIRR = re.compile(r"XIRR=[0-9a-f]{2}([0-9a-f]{6})")  # CPPR, then the source
 _DISK_BYTES = 1 << 20  # of the disk proper, which nobody uses: snapshots lie behind it
 _FORMAT = "format"
+_USER_AND_SYSTEM_TIME = slice(11, 13)  # of /proc/PID/stat behind the name
 
 
 class Clock(Enum):
@@ -156,6 +158,16 @@ class Machine:
     def is_alive(self) -> bool:
         """Whether QEMU runs."""
         return self._process.poll() is None
+
+    @property
+    def worked_s(self) -> float:
+        """How much of a processor's time QEMU has used, in seconds; none when it has ended."""
+        keeper = self._process.pid
+        with suppress(OSError, IndexError):
+            child = Path(f"/proc/{keeper}/task/{keeper}/children").read_text().split()[0]
+            fields = Path(f"/proc/{child}/stat").read_text().rpartition(")")[2].split()
+            return sum(map(int, fields[_USER_AND_SYSTEM_TIME])) / os.sysconf("SC_CLK_TCK")
+        return 0.0
 
     def resume(self) -> None:
         """Let the guest's processors run. Raises InfraError."""

@@ -8,6 +8,7 @@ new QEMU it has expired already, so that the kernel looks at its clocks at once 
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from contextlib import ExitStack
 
 from harness.guest.cache import Build
@@ -15,27 +16,54 @@ from harness.guest.files import GuestFiles
 from harness.guest.firmware import Firmware
 from harness.guest.machine import Clock, Machine
 from harness.guest.partition import Partition
+from harness.hosts import rehearsal
 from harness.hosts.console import ConsoleWatch
+from harness.hosts.lastwords import is_end
 from harness.hosts.login import Login
 from harness.hosts.serial import SerialDoor
 from harness.vocab.errors import InfraError
 
-AGE_MS = 9000
-"""How old a guest must be when it is saved: a new QEMU's decrementer expires after 2**32 ticks, 8.4 s."""
-
 _USERNAME = "root"
 _ADDRESS = "127.0.0.1"
 _QUIET_S = 0.05
+_REHEARSAL_S = 30.0
 _QUIET_TRIES = 100
 
 
 class Guest:
     """One QEMU, its console, and the agent's port."""
 
-    def __init__(self, machine: Machine) -> None:
+    def __init__(self, machine: Machine, firmware: Firmware) -> None:
         self.machine = machine
+        self._firmware = firmware
+        self._is_rehearsing = False
         self.console = ConsoleWatch(machine.console.detach(), "the guest's console")
         self.port = SerialDoor(machine.agent)
+
+    def rehearse(self) -> None:
+        """Let the agent of a restored guest play its rehearsal, until it stands still. Raises InfraError."""
+        self._is_rehearsing = True
+        self.port.begin(rehearsal.BEFORE_A_CASE)
+        self.machine.resume()
+        if not self._firmware.wait_standing(_REHEARSAL_S):
+            raise InfraError(f"a restored guest did not finish its rehearsal within {_REHEARSAL_S:g} s")
+
+    def begin(self, play: bytes) -> None:
+        """Send one play line to a guest that stands still, and let it go on. Raises InfraError."""
+        self.port.begin(play)
+        if self._is_rehearsing:
+            self._firmware.go_on()
+        else:
+            self.machine.resume()
+
+    def lines(self, timeout_s: float) -> Sequence[bytes]:
+        """What the agent says of its case: see `SerialDoor.lines`."""
+        lines = self.port.lines(timeout_s)
+        if self._is_rehearsing:
+            end = next((number for number, line in enumerate(lines) if is_end(line)), len(lines))
+            self._is_rehearsing = end == len(lines)
+            return lines[end + 1 :]
+        return lines
 
     def says(self) -> list[str]:
         """The lines of its console."""
@@ -69,7 +97,7 @@ class Guests:
 
     def boot(self) -> Guest:
         """A guest that begins to boot. Raises InfraError."""
-        guest = Guest(Machine(self.files, self.clock, self.firmware, self._build.vmlinux))
+        guest = Guest(Machine(self.files, self.clock, self.firmware, self._build.vmlinux), self.firmware)
         self.firmware.start()
         guest.machine.resume()
         return guest
@@ -99,14 +127,16 @@ class Guests:
         copy._state = self._state
         return copy
 
-    def restored(self) -> Guest:
-        """A guest in the state that was kept, standing still. Raises InfraError."""
+    def restored(self, *, rehearsed: bool) -> Guest:
+        """A guest in the state that was kept, or after its rehearsal, standing still. Raises InfraError."""
         assert self._state is not None
-        guest = Guest(Machine(self.files, self.clock, self.firmware))
+        guest = Guest(Machine(self.files, self.clock, self.firmware), self.firmware)
         try:
             self.firmware.start()
             guest.machine.restore()
             self.firmware.thaw(self._state)
+            if rehearsed:
+                guest.rehearse()
         except BaseException:
             guest.end()
             raise

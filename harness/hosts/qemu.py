@@ -6,7 +6,7 @@ The rules:
    with PHYP's.
 2. Each case begins in that state, in a QEMU of its own, which ends when the case's last line has come. So
    nothing of a case gets into the next. Two places take turns: while a case runs in one, the guest of the
-   next is restored in the other, and stands still until then.
+   next is restored in the other, rehearses (`harness.hosts.rehearsal`), and stands still until then.
 3. A guest that dies or hangs, floods its console, or loses its QEMU costs its case: what the console says is
    added to the replies, the end says what happened, and the next case begins like any other.
 4. Only when PHYP's own thread fails or no guest can be restored is the host lost.
@@ -18,6 +18,7 @@ the guest's is. SSH dies with each restored state, so that door costs a connecti
 from __future__ import annotations
 
 import json
+import math
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
@@ -31,15 +32,18 @@ from harness.guest import cache
 from harness.guest.cache import Build
 from harness.guest.machine import Clock
 from harness.hosts import health
-from harness.hosts.guests import AGE_MS, Guest, Guests
+from harness.hosts.guests import Guest, Guests
+from harness.hosts.health import Listening, Silence
 from harness.hosts.lastwords import LastWords, in_short, is_end
 from harness.hosts.lines import escaped
+from harness.hosts.rehearsal import AFTER_BOOT
 from harness.hosts.ssh import SilenceError, SshAgentHost
 from harness.vocab.errors import InfraError, ProtocolError
 
 BOOT_TIMEOUT_S = 180.0
-SILENCE_S = {Clock.VIRTUAL: 12.0, Clock.REAL: 120.0}
-"""How long a guest may say nothing before it counts as hung. Waiting costs no time where time is virtual."""
+SILENCE = {Clock.VIRTUAL: Silence(60.0, 5.0), Clock.REAL: Silence(120.0, math.inf)}
+"""What counts as a hang. Waiting costs no work where time is virtual, and work is heard of many times a second."""
+_BOOT_SILENCE = Silence(BOOT_TIMEOUT_S, math.inf)
 
 
 class Door(Enum):
@@ -54,15 +58,6 @@ _RESTORES_MAX = 2
 _LAST_BREATH_S = 0.3  # how long what a dead guest has said may still be on its way
 _SSH_TIMEOUT_S = 30.0
 _SSH_READY = "guest: host key"
-_WARM_UP = {
-    "run": "warm-up",
-    "schedule": 0,
-    "steps": [
-        {"step": 0, "part": 0, "who": "a0", "do": "open", "args": {"fd": "f", "path": "/dev/null"}},
-        {"step": 0, "part": 1, "who": "a0", "do": "close", "args": {"fd": "f"}},
-        {"step": 1, "part": 0, "who": "harness", "do": "sleep", "args": {"ms": AGE_MS}},
-    ],
-}
 
 
 @dataclass(slots=True)
@@ -84,9 +79,12 @@ class QemuHost:
         self.url = url
         self.spent = Spent()
         self._door = door
+        # With the real clock the guest's time does not stand still with its processor.
+        self._rehearses = door is Door.SERIAL and clock is Clock.VIRTUAL
         self._is_closed = False
         self._words = LastWords()
-        self._heard_s = self._began_s = 0.0
+        self._began_s = 0.0
+        self._listening: Listening | None = None
         self._agent: SshAgentHost | None = None
         self._guest: Guest | None = None
         self._next: deque[Future[Guest]] = deque()
@@ -120,14 +118,16 @@ class QemuHost:
             self._words = LastWords()
             try:
                 if self._door is Door.SERIAL:
-                    guest.port.begin(play)
-                guest.machine.resume()
+                    guest.begin(play)
+                else:
+                    guest.machine.resume()
                 break
             except InfraError:
                 if attempt == _RESTORES_MAX - 1:
                     raise
                 self._restore()
-        self._heard_s = self._began_s = time.monotonic()
+        self._listening = Listening(guest)
+        self._began_s = time.monotonic()
         self.spent.restore_s += self._began_s - asked_s
         if self._door is Door.SSH:
             self._agent = self._connect(guest)
@@ -150,7 +150,7 @@ class QemuHost:
                 lines, why = [], f"the guest died: {error}"
             if lines:
                 return self._follow(lines)
-            why = self._trouble(guest, SILENCE_S[self._place.clock]) or why
+            why = self._trouble(guest, SILENCE[self._place.clock]) or why
             if why:
                 return self._bury(guest, why)
             if time.monotonic() > deadline:
@@ -165,14 +165,14 @@ class QemuHost:
 
     def _boot(self) -> bytes:
         """Boot, hear the agent's hello, use the agent once so that what it needs is there, and save."""
-        self._heard_s = time.monotonic()
         self._guest = guest = self._place.boot()
+        self._listening = Listening(guest)
         deadline = time.monotonic() + BOOT_TIMEOUT_S
         try:
             hello = _GREETINGS[self._door](self, guest, deadline)
             self._play_warm_up(guest)
         except InfraError as error:
-            why = self._trouble(guest, BOOT_TIMEOUT_S) or str(error)
+            why = self._trouble(guest, _BOOT_SILENCE) or str(error)
             raise InfraError(f"{self.url}: {why}; {_shown(guest.says())}") from error
         if self._agent:
             self._agent.close()
@@ -186,7 +186,7 @@ class QemuHost:
         while time.monotonic() < deadline:
             if hello := guest.port.greeting(_SLICE_S):
                 return hello
-            if why := self._trouble(guest, BOOT_TIMEOUT_S):
+            if why := self._trouble(guest, _BOOT_SILENCE):
                 raise InfraError(why)
         raise InfraError(f"the guest's agent did not say hello within {BOOT_TIMEOUT_S:g} s")
 
@@ -203,8 +203,7 @@ class QemuHost:
                 return self._agent.hello
 
     def _play_warm_up(self, guest: Guest) -> None:
-        play = json.dumps({"play": _WARM_UP}).encode()
-        (self._agent or guest.port).begin(play)
+        (self._agent or guest.port).begin(AFTER_BOOT)
         deadline = time.monotonic() + BOOT_TIMEOUT_S
         while not any(map(is_end, self._hear(_SLICE_S))):
             if time.monotonic() > deadline:
@@ -229,7 +228,7 @@ class QemuHost:
     def _hear(self, timeout_s: float) -> Sequence[bytes]:
         """What the agent says within `timeout_s`. Raises InfraError when it is gone."""
         if self._agent is None:
-            return self._running().port.lines(timeout_s)
+            return self._running().lines(timeout_s)
         try:
             return self._agent.replies(timeout_s)
         except SilenceError:
@@ -237,7 +236,8 @@ class QemuHost:
 
     def _follow(self, lines: Sequence[bytes]) -> Sequence[bytes]:
         """Take notice of what the agent says; after its last line the guest is done with."""
-        self._heard_s = time.monotonic()
+        if self._listening:
+            self._listening.hear()
         self._words.follow(lines)
         if is_end(lines[-1]):
             self._restore()
@@ -261,7 +261,7 @@ class QemuHost:
                 guest.end()
             if agent:
                 agent.close()
-            return place.restored()
+            return place.restored(rehearsed=self._rehearses)
 
         self._next.append(self._restorer.submit(replace))
 
@@ -284,11 +284,12 @@ class QemuHost:
 
     # Death -------------------------------------------------------------------------------------------------
 
-    def _trouble(self, guest: Guest, silence_s: float) -> str:
+    def _trouble(self, guest: Guest, limit: Silence) -> str:
         """What is wrong with the guest, or nothing. Raises InfraError when PHYP itself has failed."""
         if fault := self._place.firmware.fault:
             raise InfraError(f"{self.url}: the simulated PHYP failed: {type(fault).__name__}: {fault}")
-        return health.trouble(guest, self._heard_s, silence_s)
+        assert self._listening is not None
+        return health.trouble(guest, self._listening, limit)
 
     def _bury(self, guest: Guest, why: str) -> Sequence[bytes]:
         """The last replies to a case whose guest is dead; another is restored for the next."""
