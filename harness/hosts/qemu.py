@@ -42,7 +42,7 @@ from harness.vocab.errors import InfraError, ProtocolError
 
 BOOT_TIMEOUT_S = 180.0
 SILENCE = {Clock.VIRTUAL: Silence(60.0, 5.0), Clock.REAL: Silence(120.0, math.inf)}
-"""What counts as a hang. Waiting costs no work where time is virtual, and work is heard of many times a second."""
+"""What counts as a hang. Where time is virtual, waiting costs no work, and a guest at work is soon heard."""
 _BOOT_SILENCE = Silence(BOOT_TIMEOUT_S, math.inf)
 
 
