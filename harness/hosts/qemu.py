@@ -56,7 +56,7 @@ class Door(Enum):
 _SLICE_S = 0.25  # how often a wait looks at the guest's health
 _RESTORES_MAX = 2
 _LAST_BREATH_S = 0.3  # how long what a dead guest has said may still be on its way
-_SSH_TIMEOUT_S = 30.0
+_SSH_TIMEOUT_S = 90.0
 _SSH_READY = "guest: host key"
 
 
