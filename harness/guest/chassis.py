@@ -52,6 +52,10 @@ class Phb(Protocol):
         """Freeze the PE: loads give all Fs, stores are dropped, EEH can find out."""
         ...
 
+    def hold(self, pe: int) -> None:
+        """Freeze PE `pe` because the kernel wants it, which is no error."""
+        ...
+
     def fence(self) -> None:
         """Freeze all that is below the bridge."""
         ...
@@ -86,6 +90,11 @@ class NativeCard(CardHardware):
                 self.phb.freeze()
         self.isolated(is_fenced=is_fenced, is_link_down=is_link_down)
 
+    def hold(self, pe: int) -> None:
+        """Isolate the card for the kernel."""
+        self.phb.hold(pe)
+        self.isolated()
+
     def isolated(self, *, is_fenced: bool = False, is_link_down: bool = False) -> None:
         """The bridge lets nothing through any more."""
         super().freeze(is_fenced=is_fenced, is_link_down=is_link_down)
@@ -106,9 +115,12 @@ class NativeCard(CardHardware):
         self.phb.fence()
         self.isolated(is_fenced=True, is_link_down=True)
 
-    def reset_by(self, kind: int) -> None:
-        """A reset: registers, process elements and AFUs are as new. It does not end the isolation."""
-        self.config.reset(is_fundamental=kind == _FUNDAMENTAL)
+    def reset_by(self, kind: int, *, is_recovering: bool = False) -> None:
+        """A reset: registers, process elements and AFUs are as new. It does not end the isolation.
+
+        EEH recovers with a hot reset, but the driver takes it for one that loads an image; so it does here.
+        """
+        self.config.reset(is_fundamental=kind == _FUNDAMENTAL or is_recovering)
         self.memory.clear()
         for afu in self.slices:
             afu.power_on()
@@ -210,7 +222,7 @@ class Chassis:
     def _reset(self, call: Call) -> Reply:
         """A reset that is no part of a recovery takes the link away, which the bridge finds out."""
         card, (kind, is_recovering) = self._card(call), call.args[:2]
-        card.reset_by(kind)
+        card.reset_by(kind, is_recovering=bool(is_recovering))
         if kind == _FUNDAMENTAL and not is_recovering:
             self._fences[card] = call.time_us + _LINK_LOST_US
         return Reply()
@@ -222,8 +234,8 @@ class Chassis:
         return Reply()
 
     def _freeze(self, call: Call) -> Reply:
-        """The kernel freezes the PE itself, before a reset; that is no error."""
-        self._card(call).isolated()
+        """The kernel freezes the PE itself, as before a reset; that is no error."""
+        self._card(call).hold(call.args[0])
         return Reply()
 
     def _timer(self, _call: Call) -> Reply:

@@ -94,6 +94,13 @@ class Phb:
         """Freeze the device's PE, and raise the error interrupt. Raises InfraError: QEMU is gone."""
         self._freeze(is_fence=False)
 
+    def hold(self, pe: int) -> None:
+        """Freeze PE `pe` as firmware does when it is asked to, which is no error. Raises InfraError.
+
+        It need not be the device's any more: the kernel releases a PE in the middle of a recovery.
+        """
+        self._freeze(is_fence=False, held=pe)
+
     def fence(self) -> None:
         """Freeze it in a way that firmware makes a fence of the PHB of. Raises InfraError."""
         self._freeze(is_fence=True)
@@ -146,18 +153,31 @@ class Phb:
 
     # -------------------------------------------------------------------------------------------------------
 
-    def _freeze(self, *, is_fence: bool) -> None:
+    def _freeze(self, *, is_fence: bool, held: int | None = None) -> None:
         with self._lock:
             with self._still():
-                self._pe = pe = self.pe
+                pe = self.pe if held is None else held
+                self._let_go_of_others(pe)
+                self._pe = pe
                 if is_fence:
                     self._qtest.writeq(self._pest(pe), _FENCING_LOAD)
                 self._write(_PESTA, pe, _FIRST_BIT)
                 self._write(_PESTB, pe, _FIRST_BIT)
                 self._set_peev(pe, is_set=True)
                 self._hide()
-            self.freezes += 1
-        self._interrupt()
+            self.freezes += held is None
+        if held is None:
+            self._interrupt()
+
+    def _let_go_of_others(self, pe: int) -> None:
+        """A PE that was thawed since the last look must not stay in the PEEV for ever."""
+        before = self._pe
+        if before in (None, pe):
+            return
+        assert before is not None
+        if not self._read(_PESTA, before) and not self._read(_PESTB, before):
+            self._set_peev(before, is_set=False)
+            self._qtest.writeq(self._pest(before), 0)
 
     def _interrupt(self) -> None:
         (source,) = self._qtest.readq(self._base + _LSI_SOURCE)

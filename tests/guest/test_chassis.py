@@ -39,6 +39,10 @@ class Bridge:
         self.asked.append("freeze")
         self.is_frozen = True
 
+    def hold(self, pe: int) -> None:
+        self.asked.append(f"hold {pe:#x}")
+        self.is_frozen = True
+
     def fence(self) -> None:
         self.asked.append("fence")
         self.is_frozen = True
@@ -221,13 +225,21 @@ def test_a_reset_makes_everything_new_but_does_not_thaw(guest: Guest) -> None:
 
 
 @pytest.mark.parametrize(
-    ("written", "kind", "loaded"),
-    [(0x30, FUNDAMENTAL, 0x80), (0x20, FUNDAMENTAL, 0), (0, FUNDAMENTAL, 0x80), (0x20, HOT, 0x80)],
+    ("written", "kind", "is_recovering", "loaded"),
+    [
+        (0x30, FUNDAMENTAL, False, 0x80),
+        (0x20, FUNDAMENTAL, False, 0),
+        (0x20, HOT, True, 0),
+        (0, FUNDAMENTAL, False, 0x80),
+        (0x20, HOT, False, 0x80),
+    ],
 )
-def test_perst_loads_the_image_that_was_chosen(guest: Guest, written: int, kind: int, loaded: int) -> None:
+def test_perst_loads_the_image_that_was_chosen(
+    guest: Guest, written: int, kind: int, is_recovering: bool, loaded: int
+) -> None:
     assert guest.config(VSEC + 0x13) == 0xB0, "the user image is loaded"
     guest.mailbox[0x10_0000 + VSEC + 0x13] = 0x80 | written
-    guest.send(Kind.RESET, 0, kind, True)
+    guest.send(Kind.RESET, 0, kind, is_recovering)
     assert guest.config(VSEC + 0x13) == loaded | written
 
 
@@ -279,10 +291,10 @@ def test_the_data_cache_is_flushed(guest: Guest) -> None:
 def test_a_card_that_is_reset_by_hand_loses_its_link(guest: Guest) -> None:
     assert guest.send(Kind.FREEZE, 0, 0x1FD, 3).actions == [Action(Do.ISOLATE, 0)]
     due_us = guest.send(Kind.RESET, 0, FUNDAMENTAL, False).timer_us
-    assert guest.bridges[0].asked == [], "a freeze by the kernel is no error"
+    assert guest.bridges[0].asked == ["hold 0x1fd"], "a freeze by the kernel is no error"
     guest.now_us = due_us
     assert guest.send(Kind.TIMER).timer_us < 0
-    assert guest.bridges[0].asked == ["fence"]
+    assert guest.bridges[0].asked == ["hold 0x1fd", "fence"]
 
 
 def test_a_reset_of_a_recovery_is_the_end_of_it(guest: Guest) -> None:
