@@ -14,6 +14,7 @@
  * The memory of a card, by offset. The driver finds the two windows in BAR 2 (privileged 1) and BAR 0
  * (privileged 2, AFU descriptors and problem state, by the VSEC).
  */
+#define CARD_DEVFN		0
 #define CARD_BYTES		0x400000
 #define P1_OFFSET		0x000000
 #define P1_BYTES		0x020000
@@ -41,10 +42,8 @@ struct card_state {
 
 struct card {
 	unsigned int index;
-	struct pci_bus *bus;
-	unsigned int devfn;
 	struct pci_dev *device;		/* NULL: Linux does not know it at the moment */
-	struct pci_controller *phb;
+	struct pci_controller *phb;	/* below which it is the only device but the root port */
 	u64 opal_id;			/* of the PHB */
 	struct pci_ops *real;		/* how the bus is really reached */
 
@@ -59,7 +58,7 @@ struct card {
 
 /* main.c */
 struct card *card_at(u64 index);			/* NULL: there is none */
-struct card *card_on(const struct pci_bus *bus);
+struct card *card_on(struct pci_bus *bus);	/* below the PHB of that bus */
 unsigned int cards_count(void);
 
 /* doorbell.c */
@@ -75,7 +74,7 @@ int card_pe(struct card *card);				/* number of its EEH PE; negative for none */
 
 /* config.c */
 void config_take_over(struct card *card);
-int config_write_real(struct card *card, int where, int size, u32 value);
+void config_write_real(struct card *card, int where, int size, u32 value);
 u32 config_read(struct card *card, int where, int size);
 
 /* watch.c */
