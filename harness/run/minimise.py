@@ -21,13 +21,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
+from harness.run.exchange import exchanges, plainer
 from harness.run.smaller import (
     calmer,
     fewer_decisions,
     groups,
     instead_of_waits,
     other_schedules,
-    plainer,
     settled,
     simpler_trigger,
     without,
@@ -40,6 +40,8 @@ BUDGET = 300
 """Most executions for one case."""
 _LONG = 7
 """A case with more steps than this may have stopped at a local minimum: it is worth another attempt."""
+_SHORT = 2
+"""There is nothing to exchange in a case with so few steps."""
 _OTHER_SCHEDULES = 4
 _DECISIONS_TRIES = 24
 
@@ -118,6 +120,7 @@ class _Search:
                 self._remove_groups()
             self._remove_stretches()
             self._polish()
+            self._exchange()
             if len(self._best.steps) > _LONG:
                 self._start_over()
             self._simplify_schedule()
@@ -206,6 +209,15 @@ class _Search:
             is_smaller |= self._simplify_triggers()
             if not is_smaller and self._is_one_minimal:
                 return
+
+    def _exchange(self) -> None:
+        """One step for two, for as long as that makes the case shorter."""
+        while len(self._best.steps) > _SHORT:
+            before = self._best, self._is_one_minimal
+            if not self._take_first(exchanges(self._best)):
+                self._best, self._is_one_minimal = before
+                return
+            self._polish()
 
     def _simplify_triggers(self) -> bool:
         if self._take_first(without_triggers(self._best)):

@@ -10,20 +10,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from harness.events.await_ import ALL, Await
-from harness.events.exceed_correctable_errors import ExceedCorrectableErrors
 from harness.events.exit_actor import ExitActor
-from harness.events.fence_phb import FencePhb
-from harness.events.freeze_eeh_pe import FreezeEehPe
-from harness.events.raise_psl_error import RaisePslError
-from harness.events.raise_recoverable_error import RaiseRecoverableError
+from harness.run.exchange import LATE, MOMENT
 from harness.vocab.case import NOW, Case, Step, When
 from harness.vocab.event import HARNESS, NEMESIS, PROBE, RESERVED_ACTORS, Role
 from harness.vocab.schedule import UNTIL_IT_WAITS, Schedule, Strategy
 
-MOMENT = When(after_ms=5)
-"""Long enough for whoever has nothing to wait for to be done, on a simulated host and on most others."""
-
-_PLAINER_MAX = 2
 _SETTLED = Step(HARNESS, Await(ALL, 5_000, interrupt=False))
 
 
@@ -41,26 +33,6 @@ def _rested(step: Step) -> Step:
     """Errors and administrators come a moment after what was begun before them."""
     is_calm = step.actor == NEMESIS and not step.when.phase
     return Step(step.actor, step.event, MOMENT) if is_calm else step
-
-
-def plainer(case: Case) -> Iterator[Case]:
-    """The case with errors that act at once, instead of those that wait for an access or for their number."""
-    for kind in range(_PLAINER_MAX):
-        steps = tuple(_plain(step, kind) for step in case.steps)
-        if steps != case.steps:
-            needs = frozenset().union(*(type(step.event).needs for step in steps))
-            yield replace(case, steps=steps, needs=case.needs | needs)
-
-
-def _plain(step: Step, kind: int) -> Step:
-    event = step.event
-    instead = event
-    if type(event) is FreezeEehPe:
-        first_afu = f"{event.card.replace('card', 'afu')}.0"  # as the cxl driver names them
-        instead = (FencePhb(event.card), RaisePslError(first_afu))[kind]
-    elif type(event) is ExceedCorrectableErrors and not kind:
-        instead = RaiseRecoverableError(event.afu)
-    return step if instead is event else Step(step.actor, instead, step.when)
 
 
 def groups(case: Case) -> list[frozenset[int]]:
@@ -113,7 +85,7 @@ def _simpler(when: When) -> Iterator[When]:
     if when == NOW:
         return
     yield NOW
-    if not when.phase and when != MOMENT:
+    if when != MOMENT:
         yield MOMENT
     if when.phase:
         if when.nth > 1:
@@ -123,12 +95,26 @@ def _simpler(when: When) -> Iterator[When]:
 
 
 def instead_of_waits(case: Case) -> Iterator[Case]:
-    """Cases without one of their waits: what comes after it comes a moment later by itself."""
-    for index in reversed(range(len(case.steps) - 1)):
-        step, after = case.steps[index], case.steps[index + 1]
-        if type(step.event) is Await and after.when == NOW and after.actor != HARNESS:
-            later = _with_step(case, index + 1, Step(after.actor, after.event, MOMENT))
-            yield without(later, frozenset({index}))
+    """Cases without one of their waits: what comes after it comes later by itself."""
+    steps = case.steps
+    for index in reversed(range(len(steps) - 1)):
+        after = steps[index + 1]
+        if type(steps[index].event) is Await and after.when == NOW and after.actor != HARNESS:
+            for moment in (MOMENT, LATE):
+                later = _with_step(case, index + 1, Step(after.actor, after.event, moment))
+                yield without(later, frozenset({index}))
+            yield without(_each_a_moment_later(case, index + 1), frozenset({index}))
+
+
+def _each_a_moment_later(case: Case, start: int) -> Case:
+    """The first step of each actor from `start` on comes a moment later."""
+    first: dict[str, int] = {}
+    for index in range(start, len(case.steps)):
+        first.setdefault(case.steps[index].actor, index)
+    late = {i for actor, i in first.items() if actor != HARNESS and case.steps[i].when == NOW}
+    return case.with_steps(
+        tuple(Step(s.actor, s.event, MOMENT) if i in late else s for i, s in enumerate(case.steps))
+    )
 
 
 def settled(case: Case) -> Iterator[Case]:
