@@ -11,7 +11,8 @@ from dataclasses import replace
 
 from harness.events.await_ import ALL, Await
 from harness.events.exit_actor import ExitActor
-from harness.run.exchange import LATE, MOMENT
+from harness.events.pause import Pause
+from harness.run.exchange import LATE, MOMENT, descriptor
 from harness.vocab.case import NOW, Case, Step, When
 from harness.vocab.event import HARNESS, NEMESIS, PROBE, RESERVED_ACTORS, Role
 from harness.vocab.schedule import UNTIL_IT_WAITS, Schedule, Strategy
@@ -53,8 +54,7 @@ def _contexts(steps: Sequence[Step]) -> list[frozenset[int]]:
     """All that is done with one descriptor or its mapping, by whomever."""
     by_fd: dict[str, set[int]] = {}
     for index, step in enumerate(steps):
-        name = getattr(step.event, "fd", "") or getattr(step.event, "map", "").partition(".")[0]
-        if name:
+        if name := descriptor(step):
             by_fd.setdefault(name, set()).add(index)
     return [frozenset(indexes) for indexes in reversed(by_fd.values())]
 
@@ -99,22 +99,26 @@ def instead_of_waits(case: Case) -> Iterator[Case]:
     steps = case.steps
     for index in reversed(range(len(steps) - 1)):
         after = steps[index + 1]
-        if type(steps[index].event) is Await and after.when == NOW and after.actor != HARNESS:
-            for moment in (MOMENT, LATE):
-                later = _with_step(case, index + 1, Step(after.actor, after.event, moment))
-                yield without(later, frozenset({index}))
-            yield without(_each_a_moment_later(case, index + 1), frozenset({index}))
+        is_followed = after.when == NOW and after.actor != HARNESS
+        if not is_followed or type(steps[index].event) not in (Await, Pause):
+            continue
+        late = LATE[case.platform]
+        for moment in (MOMENT, late) if type(steps[index].event) is Await else (late,):
+            later = _with_step(case, index + 1, Step(after.actor, after.event, moment))
+            yield without(later, frozenset({index}))
+            yield without(_each_later(case, index + 1, moment), frozenset({index}))
 
 
-def _each_a_moment_later(case: Case, start: int) -> Case:
-    """The first step of each actor from `start` on comes a moment later."""
-    first: dict[str, int] = {}
-    for index in range(start, len(case.steps)):
-        first.setdefault(case.steps[index].actor, index)
-    late = {i for actor, i in first.items() if actor != HARNESS and case.steps[i].when == NOW}
-    return case.with_steps(
-        tuple(Step(s.actor, s.event, MOMENT) if i in late else s for i, s in enumerate(case.steps))
-    )
+def _each_later(case: Case, start: int, moment: When) -> Case:
+    """The first step of each actor from `start` on comes at `moment`; a late one later than those before."""
+    steps, actors = list(case.steps), {HARNESS}
+    for index in range(start, len(steps)):
+        step = steps[index]
+        if step.actor not in actors and step.when == NOW:
+            times = len(actors) if moment != MOMENT else 1
+            steps[index] = Step(step.actor, step.event, When(after_ms=moment.after_ms * times))
+        actors.add(step.actor)
+    return case.with_steps(tuple(steps))
 
 
 def settled(case: Case) -> Iterator[Case]:
