@@ -35,7 +35,7 @@ def judge(history: History) -> Iterator[Finding]:
     full: dict[int, Operation] = {}
     for operation in history.operations:
         event = operation.intent.event
-        if event == "Snapshot" and operation.verb == "read_file" and operation.is_ok:
+        if event == "Snapshot" and operation.invoke.name == "read_file" and operation.is_ok:
             readings.setdefault(operation.args["path"], []).append(operation)
         elif event == "ProbeCapacity" and operation.errno in _FULL:
             full.setdefault(operation.invoke.step, operation)
