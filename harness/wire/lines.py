@@ -185,27 +185,32 @@ class Decoder:
         Raises ProtocolError at the first line that is no reply; `records` and `consumed` then tell how far
         it went.
         """
-        records, decoders = self.records, self._decoders
-        first = len(records)
-        self.consumed = 0
-        for line in lines:  # the hot path: no call that is not needed
-            if self.is_finished:
-                break
-            try:
-                reply = orjson.loads(line) if len(line) <= LINE_LIMIT_BYTES else json_object(line)
+        records, decoders, loads = self.records, self._decoders, orjson.loads
+        first, consumed, line = len(records), 0, b""
+        try:
+            for line in lines:  # the hot path: no call that is not needed
+                if self.is_finished:
+                    break
+                reply = loads(line) if len(line) <= LINE_LIMIT_BYTES else json_object(line)
                 time_us = reply["t"]
                 if type(time_us) is not int or time_us < 0:
                     time_us = _refuse_time(time_us)
                 records.append(decoders[reply["is"]](time_us, reply))
-            except (KeyError, TypeError, ValueError, ProtocolError) as error:
-                raise _refusal(line, error) from error
-            self.consumed += 1
+                consumed += 1
+        except (KeyError, TypeError, ValueError, ProtocolError) as error:
+            raise _refusal(line, error) from error
+        finally:
+            self.consumed = consumed
         return records[first:]
 
     def _invoke(self, time_us: int, reply: dict[str, Any]) -> Record:
         step, part, verb, args = reply["step"], reply["part"], reply["do"], reply["args"]
         who = reply["who"]
-        if type(args) is not dict or type(who) is not str or not self._is_place(step, part, verb):
+        if type(args) is not dict or type(who) is not str:
+            raise TypeError
+        if type(step) is not int or type(part) is not int or not 0 <= step < self._steps:
+            raise ProtocolError(f"a step outside the case, which has {self._steps}")
+        if part < 0 or verb not in _VERBS:
             raise TypeError
         if verb == _IOCTL:
             args = self._ioctl_args((step, part), args)
@@ -220,7 +225,11 @@ class Decoder:
     def _answer(self, time_us: int, reply: dict[str, Any]) -> Record:
         step, part, verb, got = reply["step"], reply["part"], reply["do"], reply["got"]
         who, kind = reply["who"], _ANSWERS[reply["is"]]
-        if type(got) is not dict or type(who) is not str or not self._is_place(step, part, verb):
+        if type(got) is not dict or type(who) is not str:
+            raise TypeError
+        if type(step) is not int or type(part) is not int or not 0 <= step < self._steps:
+            raise ProtocolError(f"a step outside the case, which has {self._steps}")
+        if part < 0 or verb not in _VERBS:
             raise TypeError
         if kind is Kind.OK and verb in _DECODED:
             got = self._decoded(verb, (step, part), got)
@@ -251,12 +260,6 @@ class Decoder:
             raise TypeError
         self.is_finished = True
         return Record(len(self.records), time_us, _text(reply["who"]), Kind.END, "end", got)
-
-    def _is_place(self, step: object, part: object, verb: object) -> bool:
-        """Whether a reply names a primitive and one of the case's steps; says so when the step is wrong."""
-        if type(step) is not int or type(part) is not int or not 0 <= step < self._steps:
-            raise ProtocolError(f"a step outside the case, which has {self._steps}")
-        return part >= 0 and verb in _VERBS
 
 
 def json_object(line: bytes) -> dict[str, Any]:
