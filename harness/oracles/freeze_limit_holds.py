@@ -26,7 +26,7 @@ def judge(history: History) -> Iterator[Finding]:
     """Follow what eehd says, which recovers one device at a time."""
     is_exact = "deterministic" in history.topology.features
     has_new_limit = any(
-        o.verb == "write_file" and str(o.args["path"]).endswith(_FREEZE_LIMIT) for o in history.operations
+        str(o.args["path"]).endswith(_FREEZE_LIMIT) for o in history.operations_of("write_file")
     )
     counts: dict[str, int] = {}
     phb, tolerated = "", None

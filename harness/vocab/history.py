@@ -144,12 +144,25 @@ class History:
                 marks.setdefault(phase, []).append(record)
         intents, end_of = self.intents, ends.get
         operations = [Operation(r, end_of((r.step, r.part)), intents[r.step]) for r in begun]
-        return _Index(operations, traces, log, marks)
+        by_verb: dict[str, list[Operation]] = {}
+        for operation in operations:
+            by_verb.setdefault(operation[0].name, []).append(operation)
+        failed = [o for o in operations if o[1] is not None and o[1].kind is Kind.FAIL]
+        return _Index(operations, by_verb, failed, traces, log, marks)
 
     @property
     def operations(self) -> Sequence[Operation]:
         """Operations in the order of their INVOKE."""
         return self._index.operations
+
+    def operations_of(self, verb: str) -> Sequence[Operation]:
+        """Operations with `verb`, in the same order."""
+        return self._index.by_verb.get(verb, ())
+
+    @property
+    def failed(self) -> Sequence[Operation]:
+        """Operations that did not happen, in the same order."""
+        return self._index.failed
 
     @property
     def traces(self) -> Mapping[str, Sequence[Record]]:
@@ -187,6 +200,8 @@ class _Index(NamedTuple):
     """The records of a History by what oracles ask for."""
 
     operations: list[Operation]
+    by_verb: dict[str, list[Operation]]
+    failed: list[Operation]
     traces: dict[str, list[Record]]
     log: list[Record]
     marks: dict[Phase, list[Record]]
