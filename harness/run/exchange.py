@@ -130,7 +130,7 @@ def _one_error_for_more(case: Case) -> Iterator[Case]:
     steps = case.steps
     errors = [i for i, step in enumerate(steps) if is_disturbing(step)]
     for index in errors:
-        near = (index + 1, index - 1, index + 2, *(i for i in range(index) if steps[i].actor == NEMESIS))
+        near = (index + 1, index - 1, *(i for i in range(index) if steps[i].actor == NEMESIS))
         others = [i for i in errors if i != index] or [i for i in dict.fromkeys(near) if 0 <= i < len(steps)]
         for event in _simple(case, steps[index].event):
             for other in others:
