@@ -43,11 +43,14 @@ class Checks(Course):
 
     @cached_property
     def _spans(self) -> Mapping[str, list[tuple[int, int]]]:
-        """From when to when checks acted on each AFU: a moment, or as long as a reset takes."""
+        """From when to when checks acted on each AFU: a moment, or as long as a reset takes.
+
+        Nobody but a check finds that an AFU has failed for good; the log says that, and not who.
+        """
         found: dict[str, list[tuple[int, int]]] = {}
         for phase in REACTIONS:
             for mark in self.history.marked(phase):
-                if str(mark.data.get("comm", "")).startswith(_WORKER):
+                if phase is Phase.FAILED_PERMANENTLY or _is_worker(mark):
                     ended_us = self._reset_ended_us(mark) if phase is Phase.RESET else mark.time_us
                     for afu in self.members(mark.subject):
                         found.setdefault(afu, []).append((mark.time_us, ended_us))
@@ -65,3 +68,7 @@ class Checks(Course):
             ),
             mark.time_us,
         )
+
+
+def _is_worker(mark: Record) -> bool:
+    return str(mark.data.get("comm", "")).startswith(_WORKER)

@@ -20,6 +20,7 @@ from harness.run.twinstory import Story
 from harness.vocab.case import Step, When
 from tests.run.twins import (
     AFU,
+    ATTACHED,
     LINUX_HOST,
     NOTICED,
     OPEN,
@@ -44,6 +45,21 @@ def signatures(result: Compared, *kinds: str) -> set[str]:
 def test_a_reset_by_hand_in_the_midst_of_a_recovery_takes_turns_or_overlaps() -> None:
     meanwhile = Step("nemesis", FORCED_RESET, When(phase="reset"))
     result = compared(RECOVERABLE, meanwhile, NOTICED, NOTICED)
+    assert Tolerated("overlap", AFU) in result.tolerated
+    assert not signatures(result, "recovery")
+
+
+def test_a_failure_that_a_check_finds_in_the_midst_of_a_reset_by_hand_overlaps_it() -> None:
+    """The reset waits for an attach that PHYP keeps busy; the reference driver's check waits, too."""
+    steps = (
+        Step("nemesis", AnswerHcall("H_ATTACH_CA_PROCESS", 9903, 4)),
+        WAIT,
+        *ATTACHED,
+        Step("nemesis", RaiseUnrecoverableError(AFU), When(after_ms=5)),
+        Step("nemesis", FORCED_RESET),
+        NOTICED,
+    )
+    result = compared(*steps)
     assert Tolerated("overlap", AFU) in result.tolerated
     assert not signatures(result, "recovery")
 
