@@ -19,6 +19,7 @@ from harness.events.open import Open
 from harness.events.pause import Pause
 from harness.events.query_context import QueryContext
 from harness.events.raise_recoverable_error import RaiseRecoverableError
+from harness.events.raise_transient_error import RaiseTransientError
 from harness.events.raise_unrecoverable_error import RaiseUnrecoverableError
 from harness.events.read_error_buffer import ReadErrorBuffer
 from harness.events.reset_card import ResetCard
@@ -94,8 +95,17 @@ def test_a_host_does_not_differ_from_itself() -> None:
             ),
             "log/says-nothing-not-warning-in-__detach_context",
         ),
+        (
+            (
+                Step("nemesis", RaiseTransientError("afu0.1", 3_500)),
+                Step("nemesis", ResetCard("card0", True)),
+                Step("nemesis", RaiseRecoverableError("afu0.1")),
+                NOTICED,
+            ),
+            "recovery/after-quiesce-reset-not-slot-reset",
+        ),
     ],
-    ids=["temporary", "permanent", "failed-reset", "detach-tracepoint", "failed-detach"],
+    ids=["temporary", "permanent", "failed-reset", "detach-tracepoint", "failed-detach", "reset-unasked"],
 )
 def test_the_differences_that_the_architecture_names_are_found(
     steps: tuple[Step, ...], signature: str
