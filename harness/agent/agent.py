@@ -13,6 +13,7 @@ agent protocol on standard input and output, and consists of
 No process has a second thread, so each may fork at any time.
 """
 
+import binascii
 import collections
 import contextlib
 import ctypes
@@ -84,7 +85,21 @@ VERBS = {
     "exit": {},
     "kill": {"actor": str},
     "read_file": {"path": str, "count?": int, "only?": str},
-    "write_file": {"path": str, "text": str},
+    "write_file": {"path": str, "text": str, "device?": str},
+    "traffic": {
+        "device": str,
+        "kind": str,
+        "for_ms": int,
+        "pause_ms?": int,
+        "good?": int,
+        "settle?": bool,
+        "bytes?": int,
+        "overwrite?": bool,
+        "address?": str,
+        "peer?": str,
+    },
+    "stop": {"actor": str},
+    "claim": {"device": str},
     "inject": {"what": str, "with?": dict},
     "wait": {"actors": (str, list), "timeout_ms": int, "interrupt?": bool},
     "sleep": {"ms": int},
@@ -92,11 +107,12 @@ VERBS = {
 WHEN = {"after_ms?": int, "sees?": list, "nth?": int, "within_ms?": int}
 
 BARRIERS = ("wait", "sleep")  # of the actor harness, these hold back what follows
-JOURNALLED = ("ioctl", "store", "kill", "write_file", "inject")
+JOURNALLED = ("ioctl", "store", "kill", "write_file", "inject", "traffic")
 # These can bring the host down, and its page cache with it. The rest needs to outlive the agent only.
 SYNCED = ("kill", "write_file", "inject")
 
 PHYP_CONSOLE = "/dev/phypsim"  # a simulated PHYP below the guest takes orders here
+CARD_CONSOLE = "/dev/capicard"  # simulated cards and their PHBs do
 
 
 class ClientGoneError(Exception):
@@ -255,6 +271,7 @@ class MmioProxy:
             return
         close_all_but([2, sock.fileno()])
         signal.signal(signal.SIGUSR1, signal.SIG_IGN)
+        signal.signal(signal.SIGUSR2, signal.SIG_IGN)
         signal.setitimer(signal.ITIMER_REAL, 0)
         for number in (signal.SIGBUS, signal.SIGSEGV):
             LIBC.signal(number, ctypes.cast(LIBC._exit, ctypes.c_void_p))  # _exit(number)
@@ -310,6 +327,7 @@ class Worker:
         self.maps = {}  # type: Dict[str, Tuple[int, int]]
         self.proxy = None  # type: Optional[MmioProxy]
         self.is_blocking = False
+        self.is_stopped = False
         self.deadline = None  # type: Optional[float]
         self.passed_fd = -1
 
@@ -317,6 +335,7 @@ class Worker:
         """Perform parts until the coordinator closes the channel."""
         signal.signal(signal.SIGUSR1, self._on_signal)
         signal.signal(signal.SIGALRM, self._on_signal)
+        signal.signal(signal.SIGUSR2, self._on_stop)
         rest = bytearray()
         while True:
             chunk = self.channel.recv(CHUNK_BYTES)
@@ -337,6 +356,11 @@ class Worker:
             self._say("F", head, "fail", "got", {"errno": self._errno(error)})
         else:
             self._say("O", head, "ok", "got", got)
+        self.is_stopped = False
+
+    def _on_stop(self, number: int, frame: Any) -> None:
+        """Traffic is to end after the request that is under way."""
+        self.is_stopped = True
 
     @staticmethod
     def _errno(error: Exception) -> str:
@@ -566,7 +590,10 @@ class Worker:
 
     def do_write_file(self, args: Args) -> None:
         """Write a text to an existing file, in one write."""
-        data = args["text"].encode()
+        text = args["text"]
+        if "device" in args:
+            text = text.replace("{eeh_pe}", "%x" % eeh_pe_of(Paths().root, args["device"]))
+        data = text.encode()
         fd = self._blocking(os.open, args["path"], os.O_WRONLY | os.O_TRUNC | os.O_CLOEXEC)
         try:
             if self._blocking(os.write, fd, data) != len(data):
@@ -576,15 +603,71 @@ class Worker:
 
     def do_inject(self, args: Args) -> None:
         """Ask what stands below the operating system. A lab host has nobody there that could be asked."""
-        order = compact({"what": args["what"], "with": args.get("with", {})})
-        try:
-            fd = os.open(Paths().phyp, os.O_WRONLY | os.O_CLOEXEC)
-        except FileNotFoundError:
-            raise OSError(errno.EOPNOTSUPP, "no such injector on this host") from None
+        details = args.get("with", {})
+        if "device" in details:  # whoever freezes cannot read the number, which changes
+            details = dict(details, eeh_pe=eeh_pe_of(Paths().root, details["device"]))
+        order = compact({"what": args["what"], "with": details})
+        paths = Paths()
+        for console in (paths.phyp, paths.cards):
+            if os.path.exists(console):
+                break
+        else:
+            raise OSError(errno.EOPNOTSUPP, "no such injector on this host")
+        fd = os.open(console, os.O_WRONLY | os.O_CLOEXEC)
         try:
             self._blocking(os.write, fd, order)
         finally:
             os.close(fd)
+
+    def do_claim(self, args: Args) -> None:
+        """Make sure that the system itself uses nothing in a device's EEH PE."""
+        root = Paths().root
+        eeh_pe_of(root, args["device"])
+        reason = use_of_eeh_pe(root, args["device"])
+        if reason:
+            raise OSError(errno.EBUSY, reason)
+
+    def do_traffic(self, args: Args) -> Json:
+        """Request after request to a device, until the time is over, enough were good, or it is stopped."""
+        if args["kind"] not in TRAFFIC:
+            raise OSError(errno.EINVAL, "no such kind of traffic")
+        reason = use_of_eeh_pe(Paths().root, args["device"])
+        if reason:
+            raise OSError(errno.EBUSY, reason)
+        ends_at = time.monotonic() + args["for_ms"] / 1000
+        runs = []  # type: List[List[Any]]
+        got = {"runs": runs}  # type: Json
+        carrier = TRAFFIC[args["kind"]](Paths().root, args)
+        try:
+            while (
+                args.get("settle")
+                and time.monotonic() < ends_at
+                and not is_settled(Paths().root, args["device"])
+            ):
+                self._blocking(time.sleep, SETTLE_S)
+            self._send(carrier, args, ends_at, runs)
+        except GivenUpError:
+            got["interrupted"] = True
+        finally:
+            carrier.close()
+        if carrier.is_blank:
+            got["blank"] = True
+        return got
+
+    def _send(self, carrier: Any, args: Args, ends_at: float, runs: List[List[Any]]) -> None:
+        in_a_row = 0
+        while time.monotonic() < ends_at and not self.is_stopped:
+            outcome = self._blocking(carrier.request)
+            now_us = int((time.monotonic() - self.origin) * 1e6)
+            if runs and (runs[-1][0] == outcome or len(runs) == RUNS_LIMIT):
+                runs[-1][1] += 1
+                runs[-1][3] = now_us
+            else:
+                runs.append([outcome, 1, now_us, now_us])
+            in_a_row = in_a_row + 1 if outcome == GOOD else 0
+            if args.get("good") and in_a_row >= args["good"]:
+                return
+            self._blocking(time.sleep, max(args.get("pause_ms", 0), 1) / 1000)
 
     def do_sleep(self, args: Args) -> None:
         """Do nothing for a while."""
@@ -630,6 +713,349 @@ def _serve_worker(name: str, channel: socket.socket, origin: float) -> None:
     os.open(os.devnull, os.O_RDWR)  # takes the place of standard input,
     os.dup(0)  # and of standard output
     Worker(name, channel, origin).serve()
+
+
+# ---------------------------------------------------------------------------------------------------------
+# PCI devices without CAPI: what they are kept busy with, and whether the system itself uses them
+
+PCI_DEVICES = "/sys/bus/pci/devices"
+GOOD, LOST, ALL_ONES, WRONG = "good", "lost", "all-ones", "wrong"
+SETTLE_S = 0.5
+BLOCK_BYTES = 4096
+RANGE_LIMIT_BYTES = 64 << 20
+ECHO_BYTES = 1024
+ECHO_S = 0.5  # after this an echo is lost
+GOLDEN, MIXING = 0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9
+ETHERTYPE_IP, ETHERTYPE_ARP, ETHERTYPE_ALL = 0x0800, 0x0806, 0x0003
+IPV6_SCOPE_LINK, IFA_F_PERMANENT = "20", 0x80
+SIOCGIFFLAGS, SIOCSIFFLAGS, IFF_UP = 0x8913, 0x8914, 1
+
+
+def pattern(number: int, length: int) -> bytes:
+    """Contents that no other number has, and no device by itself."""
+    words = [(number * GOLDEN + (index + 1) * MIXING) & 0xFFFFFFFFFFFFFFFF for index in range(length // 8)]
+    return struct.pack(">%dQ" % len(words), *words)
+
+
+def compared(data: bytes, expected: bytes) -> str:
+    """What was read, as an outcome."""
+    if data == expected:
+        return GOOD
+    return ALL_ONES if data == b"\xff" * len(data) else WRONG
+
+
+class Blocks:
+    """Direct reads of the first blocks of an NVMe or other disk, whose contents are known: a pattern where it
+    may be written, else what the first read of each gave.
+    """
+
+    def __init__(self, root: str, args: Args) -> None:
+        self.root = root
+        self.device = args["device"]
+        self.may_overwrite = args.get("overwrite", False)
+        self.count = max(min(args.get("bytes", 0), RANGE_LIMIT_BYTES) // BLOCK_BYTES, 1)
+        self.contents = {}  # type: Dict[int, bytes]
+        self.buffer = mmap.mmap(-1, BLOCK_BYTES)  # aligned, as direct reads must be
+        self.fd = -1
+        self.number = 0
+
+    @property
+    def is_blank(self) -> bool:
+        """Whether what was read cannot be told from what a failed read may leave behind."""
+        known = self.contents.values()
+        return bool(known) and all(data in (b"\0" * len(data), b"\xff" * len(data)) for data in known)
+
+    def request(self) -> str:
+        """Read the next block."""
+        try:
+            if self.fd < 0:
+                self._open()
+            number = self.number
+            data = self._read(number)
+            expected = self.contents.get(number)
+            if expected is None:
+                expected = self._known(number, data)
+        except OSError as error:
+            self.close()
+            return errno_name(error.errno or errno.EIO)
+        self.number = (number + 1) % self.count
+        return compared(data, expected)
+
+    def _open(self) -> None:
+        names = disks_of(self.root, self.device)
+        if not names:
+            raise OSError(errno.ENODEV, "no disk")
+        access = os.O_RDWR if self.may_overwrite else os.O_RDONLY
+        self.fd = os.open("/dev/" + names[0], access | os.O_DIRECT | os.O_CLOEXEC)
+
+    def _read(self, number: int) -> bytes:
+        os.lseek(self.fd, number * BLOCK_BYTES, os.SEEK_SET)
+        if os.readv(self.fd, [self.buffer]) != BLOCK_BYTES:
+            raise OSError(errno.ENODATA, "a short read")
+        return self.buffer[:]
+
+    def _known(self, number: int, data: bytes) -> bytes:
+        """What a block holds that was read for the first time."""
+        expected = pattern(number, BLOCK_BYTES)
+        if data != expected:
+            if not self.may_overwrite:
+                expected = data
+            elif compared(data, expected) == WRONG:
+                self.buffer[:] = expected
+                os.lseek(self.fd, number * BLOCK_BYTES, os.SEEK_SET)
+                if os.writev(self.fd, [self.buffer]) != BLOCK_BYTES:
+                    raise OSError(errno.EIO, "a short write")
+                self._read(number)  # what is there now is judged at the next visit
+                self.contents[number] = expected
+                return data
+        self.contents[number] = expected
+        return expected
+
+    def close(self) -> None:
+        """Let go of the disk; the next request opens it again."""
+        if self.fd >= 0:
+            with contextlib.suppress(OSError):
+                os.close(self.fd)
+            self.fd = -1
+
+
+class Frames:
+    """Echo requests with a known payload through a network device, by raw frames: it needs no address of the
+    system's, and nothing else is sent through it.
+    """
+
+    is_blank = False
+
+    def __init__(self, root: str, args: Args) -> None:
+        self.root = root
+        self.device = args["device"]
+        self.address = socket.inet_aton(args.get("address", ""))
+        self.peer = socket.inet_aton(args.get("peer", ""))
+        self.ident = os.getpid() & 0xFFFF
+        self.number = 0
+        self.sock = None  # type: Optional[socket.socket]
+        self.mac = b""
+        self.peer_mac = b""
+
+    def request(self) -> str:
+        """Ask for the peer's hardware address if need be, and have a payload echoed."""
+        try:
+            if self.sock is None:
+                self._open()
+            if not self.peer_mac and not self._resolve():
+                return LOST
+            return self._echo()
+        except BlockingIOError:
+            return LOST  # the queue is full: nothing is sent
+        except OSError as error:
+            self.close()
+            return errno_name(error.errno or errno.EIO)
+
+    def _open(self) -> None:
+        names = listed("%s%s/%s/net" % (self.root, PCI_DEVICES, self.device))
+        if not names:
+            raise OSError(errno.ENODEV, "no interface")
+        self.sock = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(ETHERTYPE_ALL))
+        self.sock.setblocking(False)
+        request = struct.pack("16sH14x", names[0].encode(), 0)
+        flags = struct.unpack("16sH14x", fcntl.ioctl(self.sock, SIOCGIFFLAGS, request))[1]
+        if not flags & IFF_UP:
+            fcntl.ioctl(self.sock, SIOCSIFFLAGS, struct.pack("16sH14x", names[0].encode(), flags | IFF_UP))
+        self.sock.bind((names[0], ETHERTYPE_ALL))
+        self.mac = self.sock.getsockname()[4]
+        self.peer_mac = b""
+
+    def _resolve(self) -> bool:
+        """ARP."""
+        head = struct.pack(">HHBBH", 1, ETHERTYPE_IP, 6, 4, 1)
+        body = head + self.mac + self.address + b"\0" * 6 + self.peer
+        self._send(b"\xff" * 6, ETHERTYPE_ARP, body)
+
+        def reply(frame: bytes) -> bool:
+            return frame[12:14] == b"\x08\x06" and frame[20:22] == b"\0\x02" and frame[28:32] == self.peer
+
+        found = self._receive(reply)
+        if found is not None:
+            self.peer_mac = found[22:28]
+        return found is not None
+
+    def _echo(self) -> str:
+        self.number = (self.number + 1) & 0xFFFF
+        payload = pattern(self.ident << 16 | self.number, ECHO_BYTES)
+        names = struct.pack(">HH", self.ident, self.number)
+        icmp = b"\x08\0" + struct.pack(">H", checksum(b"\x08\0\0\0" + names + payload)) + names + payload
+        head = struct.pack(">BBHHHBBH", 0x45, 0, 20 + len(icmp), self.number, 0, 64, 1, 0)
+        head += self.address + self.peer
+        head = head[:10] + struct.pack(">H", checksum(head)) + head[12:]
+        self._send(self.peer_mac, ETHERTYPE_IP, head + icmp)
+
+        def reply(frame: bytes) -> bool:
+            is_icmp = frame[12:14] == b"\x08\0" and frame[23:24] == b"\x01" and frame[26:30] == self.peer
+            return is_icmp and frame[34:36] == b"\0\0" and frame[38:42] == names
+
+        found = self._receive(reply)
+        return LOST if found is None else compared(found[42 : 42 + ECHO_BYTES], payload)
+
+    def _send(self, to: bytes, ethertype: int, body: bytes) -> None:
+        assert self.sock is not None
+        frame = to + self.mac + struct.pack(">H", ethertype) + body
+        self.sock.send(frame + b"\0" * max(0, 60 - len(frame)))
+
+    def _receive(self, is_wanted: Callable[[bytes], bool]) -> Optional[bytes]:
+        """The next frame that is wanted, or nothing in time."""
+        assert self.sock is not None
+        ends_at = time.monotonic() + ECHO_S
+        while True:
+            left_s = ends_at - time.monotonic()
+            if left_s <= 0 or not select.select([self.sock], [], [], left_s)[0]:
+                return None
+            frame = self.sock.recv(CHUNK_BYTES)
+            if is_wanted(frame):
+                return frame
+
+    def close(self) -> None:
+        """Let go of the interface; the next request opens it again."""
+        if self.sock is not None:
+            self.sock.close()
+            self.sock = None
+
+
+TRAFFIC = {"blocks": Blocks, "frames": Frames}  # type: Dict[str, Any]
+
+
+def checksum(data: bytes) -> int:
+    """The Internet checksum of an even number of bytes."""
+    total = sum(struct.unpack(">%dH" % (len(data) // 2), data))  # type: int
+    while total >> 16:
+        total = (total & 0xFFFF) + (total >> 16)
+    return ~total & 0xFFFF
+
+
+def pci_attribute(root: str, device: str, name: str) -> str:
+    """The text of an attribute of a PCI device. Raises OSError ENODEV when the device is not there."""
+    try:
+        data = read_bounded("%s%s/%s/%s" % (root, PCI_DEVICES, device, name), ATTRIBUTE_LIMIT_BYTES)
+    except FileNotFoundError:
+        raise OSError(errno.ENODEV, "no such PCI device") from None
+    return data.decode("ascii", "replace").strip()
+
+
+def eeh_pe_of(root: str, device: str) -> int:
+    """The number that the device's EEH PE has now. Raises OSError."""
+    try:
+        return int(pci_attribute(root, device, "eeh_pe_config_addr"), 16)
+    except ValueError:
+        raise OSError(errno.ENODEV, "the device is not under EEH") from None
+
+
+def is_settled(root: str, device: str) -> bool:
+    """Whether EEH is done with the device: its PE is neither isolated nor recovering for the kernel."""
+    try:
+        words = pci_attribute(root, device, "eeh_pe_state").split()
+        return len(words) == 2 and not int(words[1], 16) & 3
+    except (OSError, ValueError):
+        return False
+
+
+def disks_of(root: str, device: str) -> List[str]:
+    """The names of the disks behind a PCI device; of NVMe with several paths the one that is used."""
+    top = root + "/sys/block"
+    found = []
+    for name in listed(top):
+        if "/%s/" % device in os.path.realpath("%s/%s" % (top, name)) + "/":
+            found.append(re.sub(r"\A(nvme\d+)c\d+(n\d+)\Z", r"\1\2", name))
+    return found
+
+
+def use_of_eeh_pe(root: str, device: str) -> str:
+    """Why the system itself needs a device, or another one in the same EEH PE; nothing, when it does not."""
+    domain = device.partition(":")[0]
+    eeh_pe = eeh_pe_or_none(root, device)
+    for other in listed(root + PCI_DEVICES):
+        is_same = other == device or (
+            eeh_pe is not None and other.startswith(domain + ":") and eeh_pe_or_none(root, other) == eeh_pe
+        )
+        reason = use_of(root, other) if is_same else ""
+        if reason:
+            return "%s %s" % (other, reason)
+    return ""
+
+
+def eeh_pe_or_none(root: str, device: str) -> Optional[int]:
+    """The number of a device's EEH PE, None for a device that is not under EEH."""
+    try:
+        return eeh_pe_of(root, device)
+    except OSError:
+        return None
+
+
+def use_of(root: str, device: str) -> str:
+    """Why the system itself needs this device: a mounted file system, swap, a route, a bridge."""
+    for disk in disks_of(root, device):
+        reason = use_of_disk(root, disk)
+        if reason:
+            return reason
+    for name in listed("%s%s/%s/net" % (root, PCI_DEVICES, device)):
+        reason = use_of_interface(root, name)
+        if reason:
+            return reason
+    return ""
+
+
+def use_of_disk(root: str, disk: str) -> str:
+    """Why the system needs a disk or one of its partitions."""
+    top = "%s/sys/class/block" % root
+    parts = [disk] + [name for name in listed("%s/%s" % (top, disk)) if name.startswith(disk)]
+    numbers = {text_or_nothing("%s/%s/dev" % (top, part)).strip() for part in parts} - {""}
+    nodes = {"/dev/" + part for part in parts}
+    for table in ("/proc/self/mountinfo", "/proc/1/mountinfo"):
+        for line in text_or_nothing(root + table).splitlines():
+            words = line.split()
+            if len(words) > 4 and (words[2] in numbers or nodes & set(words[6:])):
+                return "is mounted on %s" % words[4]
+    for line in text_or_nothing(root + "/proc/swaps").splitlines()[1:]:
+        if line.split()[:1] and line.split()[0] in nodes:
+            return "is swap"
+    for part in parts:
+        if listed("%s/%s/holders" % (top, part)):
+            return "is part of another block device"
+    return ""
+
+
+def use_of_interface(root: str, name: str) -> str:
+    """Why the system needs a network interface: anything that is routed through it, so also the client."""
+    for line in text_or_nothing(root + "/proc/net/route").splitlines()[1:]:
+        if line.split()[:1] == [name]:
+            return "has a route through %s" % name
+    for line in text_or_nothing(root + "/proc/net/if_inet6").splitlines():
+        words = line.split()
+        if len(words) == 6 and words[5] == name:
+            # What a router's advertisement made, for an interface that is only up, is no use by itself.
+            is_given = words[3] != IPV6_SCOPE_LINK and int(words[4], 16) & IFA_F_PERMANENT
+            if is_given or words[0] == client_reaches():
+                return "has an IPv6 address on %s" % name
+    if [
+        link for link in listed("%s/sys/class/net/%s" % (root, name)) if link.startswith(("upper_", "master"))
+    ]:
+        return "serves another interface through %s" % name
+    return ""
+
+
+def client_reaches() -> str:
+    """The IPv6 address, in hexadecimal digits, at which the client reaches this host; nothing without one."""
+    words = os.environ.get("SSH_CONNECTION", "").split()
+    try:
+        return binascii.hexlify(socket.inet_pton(socket.AF_INET6, words[2].partition("%")[0])).decode()
+    except (IndexError, OSError):
+        return ""
+
+
+def text_or_nothing(path: str) -> str:
+    """The text of a file, nothing when it cannot be read."""
+    try:
+        return read_bounded(path, SEARCH_LIMIT_BYTES).decode("utf-8", "replace")
+    except OSError:
+        return ""
 
 
 # ---------------------------------------------------------------------------------------------------------
@@ -1206,6 +1632,9 @@ class Player:
         if part["do"] == "kill":
             self._reply("invoke", part, "args", part["args"])
             self._kill(lane, part["args"]["actor"])
+        elif part["do"] == "stop":
+            self._reply("invoke", part, "args", part["args"])
+            self._stop(lane, part["args"]["actor"])
         elif lane.name == "harness" and part["do"] in BARRIERS:
             self.interrupted, self.pulse_at = [], 0.0
             self._reply("invoke", part, "args", part["args"])
@@ -1271,6 +1700,15 @@ class Player:
         victim.is_dying = True
         victim.signal(signal.SIGKILL)
         self.kills.append((killer, victim))
+
+    def _stop(self, asking: Lane, name: str) -> None:
+        lane = self.lanes.get(name)
+        if lane is None or not lane.is_alive:
+            self._answer(asking, "fail", {"errno": "ESRCH"})
+            return
+        if lane.current is not None and lane.current[1]["do"] == "traffic":
+            lane.signal(signal.SIGUSR2)
+        self._answer(asking, "ok", {})
 
     def _bury(self, lane: Lane) -> None:
         """An actor's processes have all ended: answer for it, and for whoever killed it."""
@@ -1525,6 +1963,7 @@ class Paths:
     def __init__(self) -> None:
         self.root = os.environ.get("CAPI_AGENT_ROOT", "")
         self.phyp = self.root + PHYP_CONSOLE
+        self.cards = self.root + CARD_CONSOLE
         self.kmsg = os.environ.get("CAPI_AGENT_KMSG", "/dev/kmsg")
         self.tracefs = os.environ.get("CAPI_AGENT_TRACEFS", "") or self._tracefs()
         self.instance = os.environ.get("CAPI_AGENT_INSTANCE", "capi-%d" % os.getpid())
@@ -1549,6 +1988,23 @@ def host_files(root: str) -> Dict[str, str]:
             found[link] = os.readlink(root + link)
             bdf = os.path.basename(found[link])
             keep_attribute(found, root, "/sys/bus/pci/devices/%s/eeh_pe_config_addr" % bdf)
+    for bdf in plain_devices(root):
+        for name in ("class", "eeh_pe_config_addr"):
+            keep_attribute(found, root, "%s/%s/%s" % (PCI_DEVICES, bdf, name))
+        link = "%s/%s/driver" % (PCI_DEVICES, bdf)
+        if os.path.islink(root + link):
+            found[link] = os.readlink(root + link)
+    return found
+
+
+def plain_devices(root: str) -> List[str]:
+    """PCI addresses of devices under EEH that can be kept busy: NVMe and Ethernet."""
+    found = []
+    for bdf in listed(root + PCI_DEVICES):
+        with contextlib.suppress(OSError):
+            if pci_attribute(root, bdf, "class")[:6] in ("0x0108", "0x0200"):
+                eeh_pe_of(root, bdf)
+                found.append(bdf)
     return found
 
 
@@ -1585,6 +2041,9 @@ def hello_line(root: str, features: List[str]) -> bytes:
     files, platform = host_files(root), platform_of(root)
     hello = {"protocol": PROTOCOL, "uname": uname, "platform": platform, "features": features}
     hello.update(files=files, facts={})
+    in_use = {bdf: use_of_eeh_pe(root, bdf) for bdf in plain_devices(root)}
+    if any(in_use.values()):
+        hello["in_use"] = {bdf: reason for bdf, reason in in_use.items() if reason}
     return compact({"hello": hello})
 
 
@@ -1642,6 +2101,7 @@ def main() -> None:
         os.setsid()
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     prctl(PR_SET_CHILD_SUBREAPER, 1)
+    signal.signal(signal.SIGUSR2, signal.SIG_IGN)  # a worker that is being born is not killed by a stop
     paths = Paths()
     tracer = Tracer(paths.tracefs, paths.root + "/proc/kallsyms", paths.instance)
     sources = []  # type: List[LineSource]
@@ -1657,6 +2117,8 @@ def main() -> None:
         features.append("kprobes")
     if os.path.exists(paths.phyp):
         features += ["phyp-console", "hold-points", "facility-removal"]
+    if os.path.exists(paths.cards):
+        features.append("hardware-console")
     if os.access(paths.root + "/sys/kernel/debug/powerpc", os.R_OK | os.X_OK):
         features.append("debugfs")
     if has_allocation_traces(paths.root):

@@ -11,7 +11,7 @@ from harness.events._requests import EEH_DEBUGFS, between, write_file
 from harness.vocab.event import NEMESIS, Chooser, Event, Role, Target
 from harness.vocab.request import Request
 from harness.vocab.sketch import Sketch
-from harness.vocab.topology import Platform, Topology
+from harness.vocab.topology import Platform, Subject, Topology
 
 KERNEL_DEFAULT = 5
 
@@ -26,6 +26,7 @@ class SetFreezeLimit(Event):
     platforms: ClassVar[frozenset[Platform]] = frozenset({Platform.POWERNV})
     role: ClassVar[Role] = Role.CONTROL
     needs: ClassVar[frozenset[str]] = frozenset({"debugfs"})
+    subjects: ClassVar[frozenset[Subject]] = frozenset(Subject)
     weight: ClassVar[int] = 2
 
     limit: int = field(metadata=between(0, (1 << 32) - 1))

@@ -16,7 +16,7 @@ from harness.vocab.errors import Problem, UsageError
 from harness.vocab.event import Chooser, Event, Fate, Role, Target
 from harness.vocab.phase import MARKS, Phase, Source, phases
 from harness.vocab.sketch import Sketch
-from harness.vocab.topology import Topology
+from harness.vocab.topology import Subject, Topology
 
 KPROBES = "kprobes"
 """The feature without which most phases cannot be seen."""
@@ -31,6 +31,7 @@ _PHASE_WEIGHTS = {
     Phase.DETECTED.value: 3,
     Phase.CONFIRMED.value: 3,
     Phase.FAILED_PERMANENTLY.value: 1,
+    Phase.ERROR_DETECTED.value: 0,  # of devices without CAPI
     "hcall:H_CONTROL_CA_FACILITY": 1,
     "hcall:H_COLLECT_CA_INT_INFO": 1,
     "hcall:H_CONTROL_CA_FAULTS": 1,
@@ -114,7 +115,9 @@ def deck(topology: Topology, rules: DrawRules, events: tuple[type[Event], ...]) 
     here = [
         (event, rules.weights.get(event.__name__, event.weight))
         for event in events
-        if topology.platform in event.platforms and event.needs <= topology.features
+        if topology.platform in event.platforms
+        and event.needs <= topology.features
+        and Subject.CARDS in event.subjects
     ]
     free = Table.of(
         pair for pair in here if pair[0].role in (Role.WORKLOAD, Role.CONTROL) or pair[0] is Await

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from harness.vocab.errors import Problem, UsageError
+from harness.vocab.topology import Subject
 
 
 @dataclass(frozen=True)
@@ -16,13 +17,15 @@ class DrawRules:
     that would be in vain is left out even when that makes too few, and what is set up for an error or a reset
     to hit comes on top.) `errors` bounds the ERROR events.
     `overlap_percent` of the steps wait for a phase of recovery or for a moment. `weights` overrides the
-    weights of events by class name; 0 leaves an event out. Raises UsageError with all problems.
+    weights of events by class name; 0 leaves an event out. `subject` is what the cases
+    are about. Raises UsageError with all problems.
     """
 
     steps: tuple[int, int] = (4, 24)
     errors: tuple[int, int] = (1, 3)
     overlap_percent: int = 40
     weights: Mapping[str, int] = field(default_factory=dict, hash=False)
+    subject: Subject = Subject.CARDS
 
     def __post_init__(self) -> None:
         if problems := self._problems():

@@ -1,4 +1,4 @@
-"""The guests of one ``qemu://`` host: one is booted and saved, and then restored for each case.
+"""The guests of ``qemu://powervm``: one is booted and saved, and then restored for each case.
 
 Each restored guest is a QEMU of its own. To restore a guest within the same QEMU would be 0.1 s faster, but
 QEMU 7.2 does not save the decrementer, the processor's timer: it would keep the time of the case before. In a
@@ -7,19 +7,20 @@ new QEMU it has expired already, so that the kernel looks at its clocks at once 
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack
 
 from harness.guest.cache import Build
 from harness.guest.files import GuestFiles
-from harness.guest.firmware import Firmware
-from harness.guest.machine import Clock, Machine
-from harness.guest.partition import Partition
-from harness.hosts import rehearsal
+from harness.guest.firmware import Firmware, State
+from harness.guest.machine import Machine
+from harness.guest.pseries import LAYOUT, Clock, PseriesMachine
 from harness.hosts.console import ConsoleWatch
 from harness.hosts.lastwords import is_end
 from harness.hosts.login import Login
+from harness.hosts.rehearsal import BEFORE_A_CASE
 from harness.hosts.serial import SerialDoor
 from harness.vocab.errors import InfraError
 
@@ -35,24 +36,30 @@ class Guest:
 
     def __init__(self, machine: Machine, firmware: Firmware) -> None:
         self.machine = machine
-        self._firmware = firmware
+        self.firmware = firmware
         self._is_rehearsing = False
         self.console = ConsoleWatch(machine.console.detach(), "the guest's console")
         self.port = SerialDoor(machine.agent)
 
+    @property
+    def login(self) -> Login:
+        """The way in by SSH. Its key is known, because it was made here."""
+        files = self.machine.files
+        return Login(_ADDRESS, _USERNAME, files.client_key, files.host_key, self.machine.ssh_port)
+
     def rehearse(self) -> None:
         """Let the agent of a restored guest play its rehearsal, until it stands still. Raises InfraError."""
         self._is_rehearsing = True
-        self.port.begin(rehearsal.BEFORE_A_CASE)
+        self.port.begin(json.dumps({"play": BEFORE_A_CASE}).encode())
         self.machine.resume()
-        if not self._firmware.wait_standing(_REHEARSAL_S):
+        if not self.firmware.wait_standing(_REHEARSAL_S):
             raise InfraError(f"a restored guest did not finish its rehearsal within {_REHEARSAL_S:g} s")
 
     def begin(self, play: bytes) -> None:
-        """Send one play line to a guest that stands still, and let it go on. Raises InfraError."""
+        """Send one play line by the port, and let a guest that stands still go on. Raises InfraError."""
         self.port.begin(play)
         if self._is_rehearsing:
-            self._firmware.go_on()
+            self.firmware.go_on()
         else:
             self.machine.resume()
 
@@ -87,28 +94,25 @@ class Guests:
         """Prepare files, if there are none, and PHYP. Raises InfraError."""
         self.clock = clock
         self._build = build
-        self._state: Partition | None = None
+        self._state: State | None = None
         with ExitStack() as stack:
-            self.files = files or GuestFiles.make(build.initramfs)
+            self.files = files or GuestFiles.make(build.initramfs, LAYOUT)
             stack.callback(self.files.remove)
-            self.firmware = Firmware(self.files.directory)
+            self.firmware = Firmware.of_partition(self.files.directory)
             stack.callback(self.firmware.stop)
             self._closing = stack.pop_all()
 
     def boot(self) -> Guest:
         """A guest that begins to boot. Raises InfraError."""
-        guest = Guest(Machine(self.files, self.clock, self.firmware, self._build.vmlinux), self.firmware)
+        machine = PseriesMachine(self.files, self.clock, self.firmware, self._build.vmlinux)
+        guest = Guest(machine, self.firmware)
         self.firmware.start()
         guest.machine.resume()
         return guest
 
-    def login(self, guest: Guest) -> Login:
-        """The way into a guest by SSH. Its key is known, because it was made here."""
-        files = self.files
-        return Login(_ADDRESS, _USERNAME, files.client_key, files.host_key, guest.machine.ssh_port)
-
     def keep(self, guest: Guest) -> None:
         """Save a guest's state, at a moment when nothing is under way, and end it. Raises InfraError."""
+        assert isinstance(guest.machine, PseriesMachine)
         for _ in range(_QUIET_TRIES):
             time.sleep(_QUIET_S)
             guest.machine.pause()
@@ -123,17 +127,19 @@ class Guests:
 
     def copied(self) -> Guests:
         """A place of its own for the guest that was kept, which may run beside ours. Raises InfraError."""
+        assert self._state is not None
         copy = Guests(self._build, self.clock, self.files.copied())
-        copy._state = self._state
+        copy._state = copy.firmware.adopted(self._state, self.firmware)
         return copy
 
     def restored(self, *, rehearsed: bool) -> Guest:
         """A guest in the state that was kept, or after its rehearsal, standing still. Raises InfraError."""
         assert self._state is not None
-        guest = Guest(Machine(self.files, self.clock, self.firmware), self.firmware)
+        machine = PseriesMachine(self.files, self.clock, self.firmware)
+        guest = Guest(machine, self.firmware)
         try:
             self.firmware.start()
-            guest.machine.restore()
+            machine.restore()
             self.firmware.thaw(self._state)
             if rehearsed:
                 guest.rehearse()
@@ -145,17 +151,7 @@ class Guests:
     @property
     def facts(self) -> dict[str, dict[str, object]]:
         """What the guest's files do not tell of its AFUs, and which build this is."""
-        assert self._state is not None
-        functions = self._state.phyp.functions
-        facts: dict[str, dict[str, object]] = {
-            function.afu.name: {
-                "contexts_max": function.processes_max,
-                "unit": unit,
-                "test_registers": True,
-                "master_registers": False,
-            }
-            for unit, function in functions.items()
-        }
+        facts = self.firmware.facts
         facts["host"] = {"guest_build": self._build.identity.inputs[:12]}
         return facts
 

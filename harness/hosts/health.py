@@ -12,6 +12,9 @@ from harness.vocab.errors import InfraError
 _NMI_S = 3.0  # how long a hung guest may take to say where it hangs
 _NMI_SAID_S = 0.5  # after so long a silence it has said it
 _LOOK_S = 0.05
+_PANIC = "Kernel panic - not syncing"  # bare metal does not tell QEMU of it
+_PANIC_LOOK_S = 2.0  # after so much silence the console is read
+_LAST = 50
 _DEATHS = {
     "GUEST_PANICKED": "the guest died: its kernel panicked",
     "SHUTDOWN": "the guest died: it switched itself off, or rebooted",
@@ -36,18 +39,23 @@ class Listening:
 
     def __init__(self, guest: Guest) -> None:
         self._guest = guest
-        self._clock_s = time.monotonic()
+        self._agent_s = self._clock_s = time.monotonic()
         self._worked_s: float | None = None  # first looked at when something is asked: that costs time
 
     def hear(self) -> None:
         """Its agent has just said something."""
-        self._clock_s = time.monotonic()
+        self._agent_s = self._clock_s = time.monotonic()
         self._worked_s = None
+
+    @property
+    def agent_silent_s(self) -> float:
+        """How long the agent has said nothing, whatever the console said."""
+        return time.monotonic() - self._agent_s
 
     def is_over(self, limit: Silence) -> bool:
         """Whether the guest has been silent for longer than that."""
-        if self._guest.console.last_received_ns / 1e9 > self._clock_s:
-            self.hear()
+        if (console_s := self._guest.console.last_received_ns / 1e9) > self._clock_s:
+            self._clock_s, self._worked_s = console_s, None
         worked_s = self._guest.machine.worked_s
         if self._worked_s is None:
             self._worked_s = worked_s
@@ -65,6 +73,8 @@ def trouble(guest: Guest, listening: Listening, limit: Silence) -> str:
             return _DEATHS[event.name]
     if guest.console.is_flooded:
         return f"the guest was stopped: it wrote {guest.console.bytes_read >> 20} MiB on its console"
+    if listening.agent_silent_s > _PANIC_LOOK_S and any(_PANIC in line for line in guest.says()[-_LAST:]):
+        return _DEATHS["GUEST_PANICKED"]
     if listening.is_over(limit):
         _ask_where(guest)
         return "the guest died: it hung, and said nothing"

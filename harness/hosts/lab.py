@@ -92,11 +92,13 @@ def merged(hello: bytes, entry: Entry, url: str) -> bytes:
 def refusals(topology: Topology, disturbed: Iterable[str], allowed: Collection[str]) -> list[Problem]:
     """Why a case that disturbs these AFUs must not be performed: one Problem for each card not on the list.
 
-    `allowed` are names of cards. An AFU that the host has not is a Problem too.
+    `allowed` are names of cards; devices without CAPI are in the topology only when they are allowed.
+    An AFU that the host has not is a Problem too.
     """
     cards = {afu.name: afu.card for afu in topology.afus}
+    devices = {device.name for device in topology.devices}  # on the list, or they would not be in it
     problems = {}
-    for afu in sorted(disturbed):
+    for afu in sorted(set(disturbed) - devices):
         card = cards.get(afu)
         if card is None:
             problems[afu] = Problem(f"the host has no {afu}", allowed=", ".join(sorted(cards)) or "no AFU")

@@ -12,7 +12,6 @@ case begins at the same moment of the guest's time each time.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -28,12 +27,12 @@ _HARMLESS_REQUEST = 0xCA_00  # no file of the rehearsal's knows it
 _READ = ("/proc/interrupts", "/proc/slabinfo", "/sys/kernel/debug/slab/kmalloc-192/alloc_traces")
 
 
-def _play(name: str, steps: Iterator[tuple[str, str, dict[str, Any]]]) -> bytes:
+def _play(name: str, steps: Iterator[tuple[str, str, dict[str, Any]]]) -> dict[str, Any]:
     parts = [
         {"step": number, "part": 0, "who": who, "do": do, "args": args}
         for number, (who, do, args) in enumerate(steps)
     ]
-    return json.dumps({"play": {"run": name, "schedule": 0, "steps": parts}}).encode()
+    return {"run": name, "schedule": 0, "steps": parts}
 
 
 def _after_boot() -> Iterator[tuple[str, str, dict[str, Any]]]:

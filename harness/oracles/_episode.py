@@ -62,7 +62,7 @@ def episodes(history: History) -> Mapping[str, Sequence[Episode]]:
     for afu, card in cards(history).items():
         own, shared = by_subject.get(afu, []), by_subject.get(card, [])
         if own or shared:
-            found[afu] = _split(afu, sorted(own + shared, key=_by_time) if own and shared else own or shared)
+            found[afu] = split(afu, sorted(own + shared, key=_by_time) if own and shared else own or shared)
     return found
 
 
@@ -70,7 +70,8 @@ def _by_time(record: Record) -> tuple[int, int]:
     return record.time_us, record.seq
 
 
-def _split(afu: str, marks: Sequence[Record]) -> list[Episode]:
+def split(afu: str, marks: Sequence[Record]) -> list[Episode]:
+    """The episodes that the marks of an AFU, or of a device, make; `marks` are in order of time."""
     found: list[Episode] = []
     for mark in marks:
         if not found or found[-1].recovered or (found[-1].failed and mark.phase is Phase.RECOVERED):

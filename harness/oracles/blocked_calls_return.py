@@ -15,7 +15,7 @@ from harness.oracles._context import Context, contexts
 from harness.oracles._disturbance import scripted_hcalls
 from harness.oracles._memo import SECOND_US, ms
 from harness.vocab.history import History, Kind, Operation, Record
-from harness.vocab.oracle import Oracle
+from harness.vocab.oracle import ABOUT_BOTH, Oracle
 from harness.vocab.phase import Phase
 from harness.vocab.verdict import Finding
 
@@ -84,4 +84,6 @@ def _quiesce_during(history: History, context: Context, call: Operation) -> Reco
     return None
 
 
-ORACLE = Oracle(NAME, "Every call returns in time, and a purge wakes those who wait", judge)
+ORACLE = Oracle(
+    NAME, "Every call returns in time, and a purge wakes those who wait", judge, subjects=ABOUT_BOTH
+)

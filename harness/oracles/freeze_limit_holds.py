@@ -1,7 +1,8 @@
 """Oracle: EEH counts the failures of a device one by one, and recovers none that has failed too often.
 
 The kernel says before each recovery how often the device has failed and how many failures are tolerated, or
-that it has been disabled. Counts are compared where the host begins each case anew.
+that it has been disabled. Counts are compared where the host begins each case anew; a device that was removed
+and found again is counted from 1 on.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from collections.abc import Iterator
 
 from harness.oracles._memo import ms
 from harness.vocab.history import History
-from harness.vocab.oracle import Oracle
+from harness.vocab.oracle import ABOUT_BOTH, Oracle
 from harness.vocab.topology import Platform
 from harness.vocab.verdict import Finding
 
@@ -20,6 +21,7 @@ _PHB = re.compile(r"EEH: Recovering PHB#([0-9a-f]+)")
 _FAILED = re.compile(r"has failed (\d+) times in the last hour")
 _LIMIT = re.compile(r"permanently disabled after (\d+) failures")
 _FREEZE_LIMIT = "/eeh_max_freezes"
+_RESCAN = "/pci/rescan"
 
 
 def judge(history: History) -> Iterator[Finding]:
@@ -27,6 +29,9 @@ def judge(history: History) -> Iterator[Finding]:
     is_exact = "deterministic" in history.topology.features
     has_new_limit = any(
         o.verb == "write_file" and str(o.args["path"]).endswith(_FREEZE_LIMIT) for o in history.operations
+    )
+    is_found_anew = any(
+        o.verb == "write_file" and str(o.args["path"]).endswith(_RESCAN) for o in history.operations
     )
     counts: dict[str, int] = {}
     phb, tolerated = "", None
@@ -47,7 +52,7 @@ def judge(history: History) -> Iterator[Finding]:
         elif tolerated is not None and times <= tolerated and not has_new_limit:
             message = f"PHB {phb} was disabled {at} after {times} failures; {tolerated} are tolerated"
             yield Finding(NAME, "disabled-below-limit", message, (record.seq,))
-        if is_exact and times != counts.get(phb, 0) + 1:
+        if is_exact and times != counts.get(phb, 0) + 1 and not (times == 1 and is_found_anew):
             message = f"failure {counts.get(phb, 0) + 1} of PHB {phb} was counted as {times} {at}"
             yield Finding(NAME, "miscounted", message, (record.seq,))
         counts[phb] = times
@@ -58,4 +63,5 @@ ORACLE = Oracle(
     "EEH counts failures one by one, and recovers no device that failed too often",
     judge,
     frozenset({Platform.POWERNV}),
+    ABOUT_BOTH,
 )

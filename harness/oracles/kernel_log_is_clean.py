@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from harness.oracles._memo import ms
 from harness.vocab.history import History, Record
 from harness.vocab.oops import is_trouble, troubles
-from harness.vocab.oracle import Oracle
+from harness.vocab.oracle import ABOUT_BOTH, Oracle
 from harness.vocab.trouble import Trouble
 from harness.vocab.verdict import Finding
 
@@ -60,6 +60,7 @@ _EXCUSED: dict[str, frozenset[str]] = {
     "WARNING: Process Element Command timed out": _FAR_AWAY | _HANGS,
     "WARNING: CXL AFU SLBIA timed out": _FAR_AWAY | _HANGS,
     "Adapter context unlocked with": frozenset({"ForceRecovery"}),
+    "dev_watchdog": frozenset({"FreezeDevice"}),  # frames that a frozen network device does not send
 }
 _CORRUPTING = frozenset(
     {
@@ -162,4 +163,4 @@ def _alarm(record: Record) -> Finding:
     return Finding(NAME, _slug(line), f"the kernel said at {ms(record.time_us)}: {line}", (record.seq,))
 
 
-ORACLE = Oracle(NAME, "The kernel log tells of no crash, warning or lockup", judge)
+ORACLE = Oracle(NAME, "The kernel log tells of no crash, warning or lockup", judge, subjects=ABOUT_BOTH)

@@ -82,7 +82,9 @@ class _Table(BaseModel):
 
 
 class Draw(_Table):
-    """How cases are drawn: bounds of steps and of ERROR events, percent of overlap, weights by event."""
+    """How cases are drawn: about what, bounds of steps and ERROR events, percent of overlap, weights."""
+
+    subject: Literal["cards", "devices"] = "cards"
 
     steps: Annotated[
         tuple[Annotated[int, Field(ge=1)], Annotated[int, Field(le=1000)]], AfterValidator(_range)

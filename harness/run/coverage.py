@@ -77,7 +77,7 @@ class _Reader:
         details = intent.details
         fd = details.get("fd") or str(details.get("map", "")).partition(".")[0]
         afu, state = self._contexts.get(fd, ("", ContextState.NONE))
-        subject = afu or details.get("afu") or details.get("card") or ""
+        subject = afu or details.get("afu") or details.get("card") or details.get("device") or ""
         afus = self._reach.get(subject, ())
         phase = self._phases.get(afus[0], IDLE) if afus else self._last
         return Covered(intent.event, phase, state.value)
@@ -87,4 +87,5 @@ class _Reader:
 def _reach(topology: Topology) -> dict[str, tuple[str, ...]]:
     """The AFUs that each name of an AFU or a card stands for."""
     reach: dict[str, tuple[str, ...]] = {afu.name: (afu.name,) for afu in topology.afus}
+    reach |= {device.name: (device.name,) for device in topology.devices}
     return reach | {card.name: tuple(afu.name for afu in card.afus) for card in topology.cards}

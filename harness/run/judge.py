@@ -44,13 +44,12 @@ _CAUSES = (Cause.INFRA, Cause.NONDETERMINISM, Cause.ORACLE_ERROR, Cause.INDETERM
 def judge(
     history: History, oracles: Sequence[Oracle], trouble: str = "", more: Sequence[Finding] = ()
 ) -> Judgement:
-    """Ask all `oracles` that apply to the history's platform.
+    """Ask all `oracles` that apply to the history's platform and to what it is about.
 
     `trouble` says in words what the lab did to this run, and is empty when it did nothing; `more` is what
     others found. Never raises for what an oracle does.
     """
-    platform = history.topology.platform
-    asked = [oracle for oracle in oracles if platform in oracle.platforms]
+    asked = [oracle for oracle in oracles if oracle.applies_to(history)]
     findings: list[Finding] = []
     for oracle in asked:
         findings += _ask(oracle, history)

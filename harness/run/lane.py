@@ -31,7 +31,7 @@ from harness.vocab.case import Case
 from harness.vocab.coverage import Covered
 from harness.vocab.errors import InfraError, UsageError
 from harness.vocab.schedule import Strategy
-from harness.vocab.topology import Topology
+from harness.vocab.topology import Subject, Topology
 from harness.vocab.verdict import Finding
 from harness.wire import casefile
 
@@ -40,6 +40,15 @@ REOPENS_MAX = 3
 MINIMISE_S = 15.0
 """Most seconds for making one case smaller."""
 
+_NOTHING: dict[Subject, Callable[[Topology], str]] = {
+    Subject.CARDS: lambda topology: (
+        "" if topology.cards else "no card may be disturbed: see allow_destructive in the inventory"
+    ),
+    Subject.DEVICES: lambda topology: (
+        "" if topology.devices else "no PCI device may be disturbed: see devices in the inventory"
+    ),
+}
+"""What a host lacks for cases about a subject."""
 _REFUSED_MAX = 1000  # so many cases in a row that the host cannot or must not perform: there is no use
 _GRACE_S = 20.0  # how long bugs found near the end of the budget may still be minimised
 
@@ -101,8 +110,8 @@ class Lane:
             self._runner.close()
 
     def _perform_all(self, runner: Runner) -> None:
-        if not runner.drawable.cards:
-            self._give_up(f"{self.url}: no card may be disturbed: see allow_destructive in the inventory")
+        if nothing := _NOTHING[self._orders.subject](runner.drawable):
+            self._give_up(f"{self.url}: {nothing}")
             return
         self._corpus = corpus = self._orders.corpus(runner.topology.platform, self._tally.trouble)
         try:

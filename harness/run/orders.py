@@ -13,7 +13,7 @@ from harness.vocab.campaign import HostIdentity
 from harness.vocab.case import Case
 from harness.vocab.oracle import Oracle
 from harness.vocab.run import Run
-from harness.vocab.topology import Platform
+from harness.vocab.topology import Platform, Subject
 from harness.vocab.verdict import Finding
 
 
@@ -23,7 +23,7 @@ class Orders:
 
     One case of `twice_every` is performed twice on a deterministic host; 0 is none. `corpus` opens the corpus
     of a platform, and is told whom to tell of files that cannot be used. What `issues` excuse is not
-    minimised.
+    minimised. `subject` is what the drawn cases are about.
     """
 
     seed: int
@@ -33,6 +33,7 @@ class Orders:
     twice_every: int = 0
     issues: KnownIssues = NO_KNOWN_ISSUES
     corpus: Callable[[Platform, Callable[[str], None]], Corpus] = no_corpus
+    subject: Subject = Subject.CARDS
 
 
 class Counting(Protocol):

@@ -28,7 +28,7 @@ from harness.run.story import story
 from harness.run.tally import KeepRules
 from harness.vocab.case import Case
 from harness.vocab.errors import Problem, UsageError
-from harness.vocab.topology import Platform
+from harness.vocab.topology import Platform, Subject
 from harness.wire import casefile
 from harness.wire.casefile import SavedCase
 
@@ -94,7 +94,11 @@ def known() -> Known:
     return Known(
         events={name: event.platforms for name, event in registry.events().items()},
         oracles=tuple(registry.oracles()),
-        schemes={"sim": tuple(platform.value for platform in Platform), "qemu": ("powervm",), "ssh": ()},
+        schemes={
+            "sim": tuple(platform.value for platform in Platform),
+            "qemu": ("powervm", "powernv"),
+            "ssh": (),
+        },
     )
 
 
@@ -146,6 +150,7 @@ def setup(read: ReadPlan, hosts: Sequence[str] = (), budget: str = "", seed: int
     if problems:
         raise UsageError(problems)
     oracles = registry.oracles()
+    subject = Subject(plan.draw.subject)
     return Setup(
         plan=plan.name,
         title=plan.title,
@@ -154,10 +159,11 @@ def setup(read: ReadPlan, hosts: Sequence[str] = (), budget: str = "", seed: int
         orders=Orders(
             seed=secrets.randbits(SEED_BITS) if seed is None else seed,
             draw=Source(
-                DrawRules(plan.draw.steps, plan.draw.errors, plan.draw.overlap, plan.draw.weights),
+                DrawRules(plan.draw.steps, plan.draw.errors, plan.draw.overlap, plan.draw.weights, subject),
                 tuple(registry.events().values()),
             ),
             oracles=tuple(oracles[name] for name in plan.judge.select(oracles)),
+            subject=subject,
             saved=read.saved,
             twice_every=plan.cases.twice_every,
             issues=read.issues,

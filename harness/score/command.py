@@ -13,6 +13,7 @@ from harness.score.figures import Figures, figures
 from harness.score.scoring import FULL, SHORT, Extent, Score, Watch, score
 from harness.score.shrinking import shortest_known
 from harness.score.table import rows, table
+from harness.vocab.topology import Subject
 from harness.vocab.verdict import ExitCode
 
 RUNS = Path("reports/score")
@@ -55,7 +56,7 @@ def figures_of(found: Score) -> Figures:
     platforms = {
         mutant.name: [platform.value for platform in mutant.platforms]
         for mutant in registry.mutants().values()
-        if not chosen or mutant.name in chosen
+        if (not chosen or mutant.name in chosen) and mutant.subject is Subject.CARDS
     }
     return figures(found.results, platforms, found.equivalent, shortest_known())
 

@@ -41,7 +41,7 @@ from harness.vocab.case import Case, Step
 from harness.vocab.event import HARNESS, Event, Role
 from harness.vocab.schedule import Schedule
 from harness.vocab.sketch import Sketch
-from harness.vocab.topology import Topology
+from harness.vocab.topology import Subject, Topology
 
 STEPS = 25
 _ACTORS = ("a0", "a1")
@@ -59,6 +59,7 @@ def machine_cases(
         if topology.platform in event.platforms
         and event.needs <= topology.features
         and event.role in (Role.ERROR, Role.CONTROL)
+        and Subject.CARDS in event.subjects
     ]
 
     class Machine(_Contexts):

@@ -19,7 +19,7 @@ from harness.score.sources import BLIND, MACHINE, OURS, SAVED, SOURCES, UNIFORM
 from harness.score.stand import topology_of
 from harness.vocab.errors import Problem, UsageError
 from harness.vocab.oracle import Mutant
-from harness.vocab.topology import Platform
+from harness.vocab.topology import Platform, Subject
 
 if TYPE_CHECKING:
     from harness.score.operators import Generated
@@ -76,7 +76,7 @@ Watch = Callable[[int, int, float, str], None]
 def score(extent: Extent, folder: Path, jobs: int, watch: Watch) -> Score:
     """Score, into `folder`, or go on with what is there. An interrupt ends it in order."""
     with limit(IMPORT_S):
-        mutants = tuple(registry.mutants().values())
+        mutants = tuple(m for m in registry.mutants().values() if m.subject is Subject.CARDS)
     registry.oracles(), registry.events()  # read once, here, so that all tasks have the same
     if unknown := set(extent.mutants) - {mutant.name for mutant in mutants}:
         raise UsageError([Problem(f"unknown mutant {name!r}", "--mutant") for name in sorted(unknown)])

@@ -23,7 +23,7 @@ from harness.vocab.case import NOW, Case, Step
 from harness.vocab.event import HARNESS, NEMESIS, Event, Role, Target
 from harness.vocab.schedule import Schedule
 from harness.vocab.sketch import Sketch
-from harness.vocab.topology import Topology
+from harness.vocab.topology import Subject, Topology
 
 _ACTORS = ("a0", "a1", "a2")
 _FDS_EACH = 2
@@ -85,6 +85,7 @@ def _draw(
 
 def _is_drawable(event: type[Event], topology: Topology) -> bool:
     is_here = topology.platform in event.platforms and event.needs <= topology.features
+    is_here &= Subject.CARDS in event.subjects
     return is_here and (event.role is not Role.CLOSING or event in (Await, Pause))
 
 

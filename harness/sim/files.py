@@ -79,7 +79,8 @@ class FileTree:
     def _configuration_of(self, path: str) -> DriverCard | None:
         if not path.endswith("/config"):
             return None
-        return next(card for card in self.driver.cards.values() if f"/{card.hardware.bdf}/" in path)
+        cards = self.driver.cards.values()
+        return next((card for card in cards if f"/{card.hardware.bdf}/" in path), None)
 
     # /proc -----------------------------------------------------------------------------------------------
 

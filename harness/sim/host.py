@@ -9,6 +9,7 @@ from typing import Any, NamedTuple, TypeVar
 import orjson
 
 from harness.sim import phyp as firmware
+from harness.sim import plain
 from harness.sim.card import CardHardware
 from harness.sim.deciding import decider
 from harness.sim.driver.context import DriverAfu, DriverCard
@@ -16,11 +17,14 @@ from harness.sim.driver.guest import GuestDriver
 from harness.sim.driver.linux import LinuxGuestDriver
 from harness.sim.driver.linux_files import LinuxFileTree
 from harness.sim.driver.native import NativeDriver
-from harness.sim.eeh import EehCore
 from harness.sim.files import KERNEL, FileTree
 from harness.sim.machine import Machine
 from harness.sim.mutants import named
 from harness.sim.phyp import Phyp
+from harness.sim.plain import PlainDrivers
+from harness.sim.plain_eeh import PlainEeh
+from harness.sim.plain_files import PCI, add_devices
+from harness.sim.plain_io import PlainIo
 from harness.sim.player import Player
 from harness.sim.shell import Shell
 from harness.sim.surface import Surface
@@ -98,10 +102,16 @@ class SimulatedHost:
             if card.hardware.bdf:
                 told[f"/sys/class/cxl/{card.name}/device"] = f"../../../{card.hardware.bdf}"
         masters = {} if self._drivers.has_master_registers else {"master_registers": False}
-        facts = {
+        facts: dict[str, dict[str, Any]] = {
             afu.name: {"contexts_max": afu.contexts_max, "unit": afu.unit, "test_registers": True, **masters}
             for afu in files.driver.afus.values()
         }
+        if isinstance(files.driver, NativeDriver):
+            facts["devices"] = {}
+            for device in plain.build():
+                told[f"{PCI}/{device.bdf}/driver"] = f"../../../../bus/pci/drivers/{device.plan.driver}"
+                net = {"address": plain.ADDRESS, "peer": plain.PEER} if device.plan.is_network else {}
+                facts["devices"][device.bdf] = net
         features = ["debugfs", "deterministic", "kprobes", "virtual-time", _CONSOLES[self.platform]]
         features += self._drivers.features
         uname = {"nodename": f"sim-{self.platform.value}", "release": KERNEL, "machine": "ppc64le"}
@@ -165,15 +175,22 @@ class SimulatedHost:
                 unit = 0x10 * (index + 1) + slice_number
                 limits = (plan.contexts_max, IRQS_MIN, IRQS_MAX)
                 card.afus.append(DriverAfu(plan.name, card, afu, unit, plan.modes, *limits, plan.modes[0]))
-        driver = self._build_driver(machine, cards)
+        if self.platform is Platform.POWERNV:
+            return self._build_native(machine, cards)
+        driver = self._build_guest_driver(machine, cards)
         files = self._drivers.files(machine, driver)
         return machine, Surface(machine, driver, files), files
 
-    def _build_driver(self, machine: Machine, cards: list[DriverCard]) -> NativeDriver | GuestDriver:
-        if self.platform is Platform.POWERNV:
-            eeh = self.variant(EehCore, "eeh")(machine, cards)
-            eeh.driver = driver = self.variant(NativeDriver, "driver")(machine, cards, eeh)
-            return driver
+    def _build_native(self, machine: Machine, cards: list[DriverCard]) -> tuple[Machine, Surface, FileTree]:
+        devices = plain.build()
+        eeh = self.variant(PlainEeh, "eeh")(machine, cards, devices)
+        eeh.drivers = self.variant(PlainDrivers, "device")(machine, devices, eeh)
+        eeh.driver = driver = self.variant(NativeDriver, "driver")(machine, cards, eeh)
+        files = self._drivers.files(machine, driver)
+        add_devices(files.nodes, eeh)
+        return machine, Surface(machine, driver, files, PlainIo(eeh)), files
+
+    def _build_guest_driver(self, machine: Machine, cards: list[DriverCard]) -> GuestDriver:
         processes_max = {afu.name: afu.contexts_max for card in cards for afu in card.afus}
         functions = firmware.build(tuple(card.hardware for card in cards), processes_max)
         guest_driver = self.variant(self._drivers.driver, "driver")
@@ -190,7 +207,8 @@ class SimulatedHost:
 
 
 def _is_told(path: str) -> bool:
-    return path.startswith("/sys/class/cxl/") or path.endswith("/eeh_pe_config_addr")
+    is_of_pci = path.startswith(PCI) and path.endswith(("/eeh_pe_config_addr", "/class"))
+    return path.startswith("/sys/class/cxl/") or is_of_pci
 
 
 def _text(files: FileTree, path: str) -> str:

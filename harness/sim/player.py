@@ -209,6 +209,8 @@ class Player:
         assert lane.process is not None
         if part.verb == "kill":
             return self._kill(str(part.args["actor"]))
+        if part.verb == "stop":
+            return self._stop(str(part.args["actor"]))
         if part.verb == "exit":
             return self._exit(lane)
         if part.verb == "fork":
@@ -243,6 +245,13 @@ class Player:
         self.machine.wake(lane.wanted)
         if lane.task is not None:
             self.machine.scheduler.interrupt(lane.task)
+
+    def _stop(self, name: str) -> Flow:
+        yield "stop"
+        lane = self.lanes.get(name)
+        if lane is None or lane.is_dead or lane.process is None:
+            raise SystemCallError("ESRCH")
+        lane.process.is_stopped = True
 
     def _exit(self, lane: Lane) -> Flow:
         yield "exit"

@@ -28,6 +28,7 @@ class Process:
         self.pid = machine.new_pid()
         self.files: dict[str, File | CardNode] = {}
         self.maps: dict[str, Mapping] = {}
+        self.is_stopped = False  # its traffic is to end
 
     def file(self, fd: str) -> File:
         """The open context called `fd`. Raises SystemCallError EBADF."""

@@ -13,6 +13,7 @@ from harness.sim.driver.native import NativeDriver
 from harness.sim.eeh import CAPP_RECOVERY_US
 from harness.sim.files import FileTree
 from harness.sim.machine import Machine, SystemCallError
+from harness.sim.plain_io import PlainIo
 from harness.sim.process import CardNode, Process
 from harness.sim.scheduler import Flow
 
@@ -22,7 +23,14 @@ _NODE = re.compile(r"/dev/cxl/(afu\d+\.\d+)([dms])")
 class Surface:
     """The kernel's own surface."""
 
-    def __init__(self, machine: Machine, driver: NativeDriver | GuestDriver, files: FileTree) -> None:
+    def __init__(
+        self,
+        machine: Machine,
+        driver: NativeDriver | GuestDriver,
+        files: FileTree,
+        plain: PlainIo | None = None,
+    ) -> None:
+        self.plain = plain
         self.machine = machine
         self.driver = driver
         self.files = files
@@ -119,7 +127,21 @@ class Surface:
         return {"runs": runs}
 
     def _write_file(self, _process: Process, args: Mapping[str, Any]) -> Flow:
-        yield from self.files.write(args["path"], args["text"])
+        text = args["text"]
+        if "device" in args:
+            text = self._plain().numbered(text, args["device"])
+        yield from self.files.write(args["path"], text)
+
+    def _plain(self) -> PlainIo:
+        if self.plain is None:
+            raise SystemCallError("EOPNOTSUPP")
+        return self.plain
+
+    def _traffic(self, process: Process, args: Mapping[str, Any]) -> Flow:
+        return self._plain().traffic(process, args)
+
+    def _claim(self, _process: Process, args: Mapping[str, Any]) -> Flow:
+        return self._plain().claim(args)
 
     def _sleep(self, _process: Process, args: Mapping[str, Any]) -> Flow:
         yield int(args["ms"]) * 1000
@@ -149,6 +171,8 @@ class Surface:
             afu.hardware.on_slice_error()
         elif what == "hang_afu":
             driver.afus[details["afu"]].hardware.is_hung = True
+        elif what == "freeze_eeh_pe":
+            self._plain().freeze(details)
         else:
             return False
         return True
@@ -174,5 +198,7 @@ _VERBS: dict[str, Callable[[Surface, Process, Mapping[str, Any]], Flow]] = {
     "read_file": Surface._read_file,
     "write_file": Surface._write_file,
     "sleep": Surface._sleep,
+    "traffic": Surface._traffic,
+    "claim": Surface._claim,
     "inject": Surface._inject,
 }

@@ -16,7 +16,7 @@ from typing import Any, ClassVar, Protocol, Self, TypeVar
 
 from harness.vocab.request import Request
 from harness.vocab.sketch import Sketch
-from harness.vocab.topology import BOTH_PLATFORMS, Platform, Topology
+from harness.vocab.topology import BOTH_PLATFORMS, Platform, Subject, Topology
 
 NEMESIS = "nemesis"
 HARNESS = "harness"
@@ -77,6 +77,7 @@ class Event(ABC):
     fate: ClassVar[Fate] = Fate.HARMLESS
     platforms: ClassVar[frozenset[Platform]] = BOTH_PLATFORMS
     needs: ClassVar[frozenset[str]] = frozenset()  # features of the Topology
+    subjects: ClassVar[frozenset[Subject]] = frozenset({Subject.CARDS})  # in whose cases it is drawn
     weight: ClassVar[int] = 10  # how often the generator draws it, beside the others
 
     @classmethod
@@ -98,7 +99,7 @@ class Event(ABC):
         return sketch
 
     def disturbs(self, topology: Topology) -> frozenset[str]:
-        """Names of the AFUs that this may disturb; all others must not notice. By default none."""
+        """Names of the AFUs and devices that this may disturb; no other may notice. By default none."""
         return frozenset()
 
     @property

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 from harness.vocab.event import Fate, Role
 from harness.vocab.phase import Phase
-from harness.vocab.topology import Topology
+from harness.vocab.topology import Subject, Topology
 
 
 class Kind(Enum):
@@ -109,6 +109,9 @@ class Operation(NamedTuple):
 
 FOREVER_US = 1 << 62
 
+_CARDS = frozenset({Subject.CARDS})
+_OF_CARDS = frozenset({"afu", "card", "fd", "map"})  # fields of events that name something of a card
+
 
 @dataclass(frozen=True)
 class History:
@@ -162,6 +165,15 @@ class History:
     def marks(self) -> Mapping[Phase, Sequence[Record]]:
         """Records that mark a phase, by phase."""
         return self._index.marks
+
+    @cached_property
+    def subjects(self) -> frozenset[Subject]:
+        """What the case is about: cards where its steps name any, or nothing at all; devices likewise."""
+        if not self.topology.devices:
+            return _CARDS
+        named = {name for intent in self.intents for name in intent.details}
+        found = set() if named.isdisjoint(_OF_CARDS) and "device" in named else {Subject.CARDS}
+        return frozenset(found | {Subject.DEVICES} if "device" in named else found)
 
     @cached_property
     def is_complete(self) -> bool:

@@ -9,18 +9,31 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from harness.vocab.history import History
-from harness.vocab.topology import BOTH_PLATFORMS, Platform
+from harness.vocab.topology import BOTH_PLATFORMS, Platform, Subject
 from harness.vocab.verdict import Finding
 
 
 @dataclass(frozen=True)
 class Oracle:
-    """One truth. `title` is a sentence in the present tense; `judge` is pure and complains by Findings."""
+    """One truth. `title` is a sentence in the present tense; `judge` is pure and complains by Findings.
+
+    `subjects` says what it can judge at all: it is not asked about a case that is about nothing of these, so
+    that its silence is never taken for a pass.
+    """
 
     name: str
     title: str
     judge: Callable[[History], Iterable[Finding]]
     platforms: frozenset[Platform] = BOTH_PLATFORMS
+    subjects: frozenset[Subject] = frozenset({Subject.CARDS})
+
+    def applies_to(self, history: History) -> bool:
+        """Whether it has anything to say about `history`."""
+        return history.topology.platform in self.platforms and not self.subjects.isdisjoint(history.subjects)
+
+
+ABOUT_DEVICES = frozenset({Subject.DEVICES})
+ABOUT_BOTH = frozenset(Subject)
 
 
 @dataclass(frozen=True)
@@ -28,8 +41,9 @@ class Mutant:
     """One planted defect of the simulated host.
 
     `killed_by` names the oracles that it is made for, one of which must catch it; `component` is the part of
-    the host that it changes: ``driver``, ``phyp``, ``eeh`` or ``card``; `override` is a class whose
-    transitions replace that part's own.
+    the host that it changes: ``driver``, ``phyp``, ``eeh``, ``card`` or ``device`` (the drivers of PCI
+    devices without CAPI); `override` is a class whose transitions replace that part's own. `subject` says in
+    which cases it shows.
     """
 
     name: str
@@ -38,3 +52,4 @@ class Mutant:
     killed_by: tuple[str, ...]
     component: str
     override: type
+    subject: Subject = Subject.CARDS

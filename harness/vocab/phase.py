@@ -19,6 +19,7 @@ class Phase(Enum):
 
     DETECTED = "detected"
     CONFIRMED = "confirmed"
+    ERROR_DETECTED = "error-detected"  # the drivers of a device without CAPI are told
     QUIESCE = "quiesce"
     CONTEXT_PURGED = "context-purged"
     RESET = "reset"
@@ -40,6 +41,7 @@ class Mark:
     """A line that marks a phase: of the log, with `text` in it; or of the trace, of `event` and with `text`.
 
     A trace line reads ``event: fields``, so ``f"{event}: "`` is the beginning of what a trigger looks for.
+    One that is `of_devices` marks nothing of a CAPI card, whose driver tells more of itself.
     """
 
     phase: Phase
@@ -47,6 +49,7 @@ class Mark:
     text: str = ""
     event: str = ""
     platforms: frozenset[Platform] = BOTH_PLATFORMS
+    of_devices: bool = False
 
 
 _NV = frozenset({Platform.POWERNV})
@@ -60,6 +63,7 @@ MARKS: tuple[Mark, ...] = (
     Mark(Phase.DETECTED, Source.LOG, "EEH: Frozen P", platforms=_NV),
     Mark(Phase.DETECTED, Source.LOG, "EEH: Fenced PHB", platforms=_NV),
     Mark(Phase.CONFIRMED, Source.TRACE, "frozen=1", "pnv_eeh_get_state", _NV),
+    Mark(Phase.ERROR_DETECTED, Source.LOG, "EEH: Beginning: 'error_detected(IO", "", _NV, of_devices=True),
     Mark(Phase.RESET, Source.LOG, "EEH: Reset with", platforms=_NV),
     Mark(Phase.SLOT_RESET, Source.LOG, "EEH: Beginning: 'slot_reset'", platforms=_NV),
     Mark(Phase.RESUME, Source.LOG, "EEH: Notify device driver to resume", platforms=_NV),

@@ -30,7 +30,10 @@ class Verb(Enum):
     EXIT = "exit"  # -> {}: the process ends without closing anything
     KILL = "kill"  # actor -> {}: SIGKILL
     READ_FILE = "read_file"  # path count? only? -> {text}; count > 1 gives {runs: [[text, count], ...]}
-    WRITE_FILE = "write_file"  # path text -> {}
+    WRITE_FILE = "write_file"  # path text device? -> {}; {eeh_pe} in the text is the device's EEH PE then
+    TRAFFIC = "traffic"  # device kind for_ms … -> {runs: [[outcome, count, first_us, last_us], ...]}
+    STOP = "stop"  # actor -> {}: its traffic ends
+    CLAIM = "claim"  # device -> {}: fails with EBUSY when the system itself uses what is in its EEH PE
     INJECT = "inject"  # what, and what that needs -> {}: a fault that no file of the host can make
     WAIT = "wait"  # actors timeout_ms interrupt? -> {interrupted: [actor, ...]}
     SLEEP = "sleep"  # ms -> {}
@@ -50,7 +53,21 @@ VERBS: dict[Verb, dict[str, type | tuple[type, ...]]] = {
     Verb.EXIT: {},
     Verb.KILL: {"actor": str},
     Verb.READ_FILE: {"path": str, "count?": int, "only?": str},
-    Verb.WRITE_FILE: {"path": str, "text": str},
+    Verb.WRITE_FILE: {"path": str, "text": str, "device?": str},
+    Verb.TRAFFIC: {
+        "device": str,
+        "kind": str,
+        "for_ms": int,
+        "pause_ms?": int,
+        "good?": int,
+        "settle?": bool,
+        "bytes?": int,
+        "overwrite?": bool,
+        "address?": str,
+        "peer?": str,
+    },
+    Verb.STOP: {"actor": str},
+    Verb.CLAIM: {"device": str},
     Verb.INJECT: {"what": str, "with?": dict},
     Verb.WAIT: {"actors": (str, list), "timeout_ms": int, "interrupt?": bool},
     Verb.SLEEP: {"ms": int},

@@ -1,4 +1,4 @@
-"""What a host has: platform, kernel, cards and their AFUs, PHBs and EEH PEs."""
+"""What a host has: platform, kernel, cards and their AFUs, PHBs and EEH PEs, and PCI devices without CAPI."""
 
 from __future__ import annotations
 
@@ -15,6 +15,13 @@ class Platform(Enum):
 
 
 BOTH_PLATFORMS = frozenset(Platform)
+
+
+class Subject(Enum):
+    """What a case, an oracle or a phase is about."""
+
+    CARDS = "cards"  # CAPI adapters
+    DEVICES = "devices"  # PCI devices without CAPI, under EEH alone
 
 
 class Mode(Enum):
@@ -82,13 +89,48 @@ class Card:
     device: str = ""
 
 
+class Traffic(Enum):
+    """What a device is kept busy with."""
+
+    BLOCKS = "blocks"  # direct reads of a range whose contents are known
+    FRAMES = "frames"  # echo requests with a payload, each of which is answered
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """One PCI device without CAPI that may be disturbed, under EEH (powernv).
+
+    `name` is its driver's name and a number, counted in the order of PCI addresses, so that cases of one host
+    mean something on another; the kernel's own names change when a device is plugged anew. `eeh_pe` is what
+    the host said at first: it may change, too. Blocks are read from the first `range_bytes`; with
+    `may_overwrite` they are filled with a pattern before. Frames go from `address` to `peer` (IPv4).
+    """
+
+    name: str
+    bdf: str
+    driver: str
+    traffic: Traffic
+    phb: int = 0
+    eeh_pe: int = 0
+    range_bytes: int = 0
+    may_overwrite: bool = False
+    address: str = ""
+    peer: str = ""
+
+    @property
+    def feature(self) -> str:
+        """The word by which a case needs this device."""
+        return f"device:{self.name}"
+
+
 @dataclass(frozen=True, slots=True)
 class Topology:
     """A host's inventory.
 
     `features` are words that a Case may need: ``kprobes``, ``debugfs``, ``phyp-console`` (PHYP can be told to
     fail), ``hardware-console`` (links and PSLs can be told to fail), ``virtual-time``, ``deterministic``,
-    ``allocation-traces`` (the kernel tells who allocated the objects that live).
+    ``allocation-traces`` (the kernel tells who allocated the objects that live), ``device:NAME`` of each of
+    `devices`.
     `poll_period_ms` is the period of the PowerVM driver's state check, 0 where there is none.
     """
 
@@ -97,6 +139,7 @@ class Topology:
     cards: tuple[Card, ...]
     poll_period_ms: int = 0
     features: frozenset[str] = frozenset()
+    devices: tuple[Device, ...] = ()
 
     def __hash__(self) -> int:
         """A cheap one: a topology is a key of many caches, and few topologies live at once."""
@@ -115,8 +158,17 @@ class Topology:
         """The card called `name`, such as ``card0``. Raises KeyError."""
         return _named(self.cards, name)
 
+    def device(self, name: str) -> Device:
+        """The device called `name`, such as ``nvme-0``. Raises KeyError."""
+        return _named(self.devices, name)
 
-_Named = TypeVar("_Named", Afu, Card)
+    def in_eeh_pe_of(self, device: Device) -> tuple[Device, ...]:
+        """All devices in the EEH PE of `device`."""
+        place = (device.phb, device.eeh_pe)
+        return tuple(other for other in self.devices if (other.phb, other.eeh_pe) == place)
+
+
+_Named = TypeVar("_Named", Afu, Card, Device)
 
 
 def _named(things: tuple[_Named, ...], name: str) -> _Named:

@@ -6,6 +6,7 @@ A history that was cut off, by a crash of either side, is valid up to its last w
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -14,7 +15,7 @@ import orjson
 from harness.vocab.errors import Problem, ProtocolError, UsageError
 from harness.vocab.event import Fate, Role
 from harness.vocab.history import History, Intent, Record
-from harness.vocab.topology import Afu, Card, Mode, Platform, Topology
+from harness.vocab.topology import Afu, Card, Device, Mode, Platform, Topology, Traffic
 from harness.wire.excerpt import excerpt
 from harness.wire.lines import Decoder, json_object
 
@@ -113,7 +114,12 @@ def topology_to_json(topology: Topology) -> dict[str, Any]:
         "cards": [_card_to_json(card) for card in topology.cards],
         "poll_period_ms": topology.poll_period_ms,
         "features": sorted(topology.features),
+        **({"devices": [_device_to_json(device) for device in topology.devices]} if topology.devices else {}),
     }
+
+
+def _device_to_json(device: Device) -> dict[str, Any]:
+    return {**asdict(device), "traffic": device.traffic.value}
 
 
 def _card_to_json(card: Card) -> dict[str, Any]:
@@ -150,6 +156,9 @@ def topology_from_json(value: Mapping[str, Any]) -> Topology:
         cards=tuple(_card_from_json(card) for card in value["cards"]),
         poll_period_ms=int(value["poll_period_ms"]),
         features=frozenset(value["features"]),
+        devices=tuple(
+            Device(**{**device, "traffic": Traffic(device["traffic"])}) for device in value.get("devices", ())
+        ),
     )
 
 

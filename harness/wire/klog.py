@@ -70,13 +70,14 @@ class KlogReader:
 
     eehd recovers one PE at a time: what follows ``Recovering PHB#…`` is about that one. A line about a device
     that is no card of the topology marks nothing. PE#0 stands for a whole PHB, unless a card has that number.
+    The only device of a PHB is known by the PHB, because its PE may get another number.
     """
 
     def __init__(self, topology: Topology) -> None:
         is_native = topology.platform is Platform.POWERNV
         cards = topology.cards if is_native else ()
         self._marks = [
-            (mark.text, mark.phase)
+            (mark.text, mark.phase, mark.of_devices)
             for mark in MARKS
             if mark.source is Source.LOG and topology.platform in mark.platforms
         ]
@@ -85,6 +86,12 @@ class KlogReader:
         self._by_eeh_pe = {(card.phb, 0): card.name for card in reversed(cards)}
         self._by_eeh_pe.update({(card.phb, card.eeh_pe): card.name for card in cards})
         self._recovering: str | None = cards[0].name if len(cards) == 1 else None
+        devices = topology.devices if is_native else ()
+        self._devices = frozenset(device.name for device in devices)
+        self._by_bdf.update({device.bdf: device.name for device in devices})
+        self._by_eeh_pe.update({(device.phb, device.eeh_pe): device.name for device in devices})
+        phbs = [*(card.phb for card in cards), *(device.phb for device in devices)]
+        self._by_phb = {device.phb: device.name for device in devices if phbs.count(device.phb) == 1}
 
     def read(self, raw: str) -> Said:
         """Return what the next record of the log says."""
@@ -95,8 +102,8 @@ class KlogReader:
         subject = self._subject(text)
         if subject == "" or not any(word in text for word in _MARKED):
             return Said(name, text, None, subject or "")
-        for marked, phase in self._marks:
-            if marked in text:
+        for marked, phase, is_of_devices in self._marks:
+            if marked in text and not (is_of_devices and subject not in self._devices):
                 return Said(name, text, phase, subject or "")
         return Said(name, text, None, subject or "")
 
@@ -112,7 +119,8 @@ class KlogReader:
             return None
         if "PHB#" not in text:
             return self._recovering
-        subject = self._by_eeh_pe.get((_number(text, "PHB#"), _number(text, "PE#")), "")
+        phb = _number(text, "PHB#")
+        subject = self._by_eeh_pe.get((phb, _number(text, "PE#"))) or self._by_phb.get(phb, "")
         if text.startswith("EEH: Recovering PHB#"):
             self._recovering = subject
         return subject

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from ipaddress import AddressValueError, IPv4Address
 from typing import Any, TypeVar
 
 from harness.vocab.errors import Problem, ProtocolError
-from harness.vocab.topology import Afu, Card, Mode, Platform, Topology
+from harness.vocab.topology import Afu, Card, Device, Mode, Platform, Topology, Traffic
 from harness.wire.excerpt import excerpt
 from harness.wire.lines import json_object
 
@@ -19,6 +20,10 @@ _CLASS = "/sys/class/cxl/"
 _CARD = re.compile(r"/sys/class/cxl/card(\d{1,3})/")
 _AFU = re.compile(r"/sys/class/cxl/afu(\d{1,3})\.(\d{1,3})/")
 _BDF = re.compile(r"([0-9a-f]{4,8}):[0-9a-f]{2}:[0-9a-f]{2}\.[0-7]")
+_PCI = "/sys/bus/pci/devices/"
+_TRAFFIC = {0x0108: Traffic.BLOCKS, 0x0200: Traffic.FRAMES}
+"""What PCI devices of a class are kept busy with: NVMe and other non-volatile memory, and Ethernet."""
+_RANGE_BYTES = 1 << 20
 _PLATFORMS = {platform.value: platform for platform in Platform}
 _MODES = {mode.value: mode for mode in Mode}
 _T = TypeVar("_T")
@@ -35,8 +40,10 @@ def topology(hello: bytes | Mapping[str, Any]) -> Topology:
     """Return the Topology that a host's hello line (or the object in it) tells.
 
     `facts` of an AFU: ``contexts_max`` (needed for an AFU-directed one), ``unit`` (needed on PowerVM) and
-    ``test_registers`` and ``master_registers``; `facts` of ``host``: ``poll_period_ms``. Raises ProtocolError
-    that says all that is missing or wrong.
+    ``test_registers`` and ``master_registers``; `facts` of ``host``: ``poll_period_ms``; `facts` of
+    ``devices``: which PCI devices without CAPI may be disturbed, by PCI address, each with ``range_bytes``,
+    ``overwrite``, ``address`` and ``peer`` where they are known. Raises ProtocolError that says all that is
+    missing or wrong, also when the host itself uses such a device.
     """
     value = json_object(hello.rstrip(b"\n")) if isinstance(hello, bytes) else hello
     reader = _Hello(value)
@@ -69,12 +76,62 @@ class _Hello:
         if not all(type(feature) is str for feature in features):
             self._problem("features must be words", "hello.features")
             features = []
+        devices = self._devices() if platform is Platform.POWERNV else ()
         return Topology(
             platform=platform,
             kernel=self._get(uname, "release", str, "", "hello.uname"),
             cards=self._cards(platform),
             poll_period_ms=self._poll_period_ms(platform),
-            features=frozenset(features),
+            features=frozenset((*features, *(device.feature for device in devices))),
+            devices=devices,
+        )
+
+    def _devices(self) -> tuple[Device, ...]:
+        """The devices that the facts allow to disturb, in the order of their addresses."""
+        allowed = self._get({"devices": {}, **self._facts}, "devices", dict, {}, "hello.facts")
+        in_use = self._get({"in_use": {}, **self._hello}, "in_use", dict, {}, "hello")
+        counts: dict[str, int] = {}
+        found = []
+        for bdf in sorted(allowed):
+            where = f"hello.facts.devices.{bdf}"
+            match = _BDF.fullmatch(bdf)
+            traffic = _TRAFFIC.get(self._number(f"{_PCI}{bdf}/class", 16) >> 8) if match else None
+            if not match or f"{_PCI}{bdf}/class" not in self._files:
+                self._problem(
+                    "the host has no such PCI device under EEH", where, "an address like 0001:01:00.0"
+                )
+            elif traffic is None:
+                self._problem("nothing is known that keeps this device busy", where, "NVMe or Ethernet")
+            elif bdf in in_use:
+                what = f"the host itself uses this device: {excerpt(in_use[bdf])}"
+                self._problem(what, where, "a device that holds no mounted file system and no route")
+            else:
+                driver = self._target(f"{_PCI}{bdf}/driver") or "none"
+                number = counts[driver] = counts.get(driver, -1) + 1
+                facts = self._get(allowed, bdf, dict, {}, "hello.facts.devices")
+                found.append(self._device(f"{driver}-{number}", bdf, driver, traffic, facts))
+        return tuple(found)
+
+    def _device(self, name: str, bdf: str, driver: str, traffic: Traffic, facts: Mapping[str, Any]) -> Device:
+        where = f"hello.facts.devices.{bdf}"
+        known = {"range_bytes": _RANGE_BYTES, "overwrite": False, "address": "", "peer": "", **facts}
+        if traffic is Traffic.FRAMES:
+            for key in ("address", "peer"):
+                try:
+                    IPv4Address(self._get(known, key, str, "", where))
+                except AddressValueError:
+                    self._problem(f"{excerpt(known[key])} is no address", f"{where}.{key}", "like 192.0.2.7")
+        return Device(
+            name=name,
+            bdf=bdf,
+            driver=driver,
+            traffic=traffic,
+            phb=int(bdf.partition(":")[0], 16),
+            eeh_pe=self._number(f"{_PCI}{bdf}/eeh_pe_config_addr", 16),
+            range_bytes=self._get(known, "range_bytes", int, 0, where),
+            may_overwrite=self._get(known, "overwrite", bool, False, where),
+            address=self._get(known, "address", str, "", where),
+            peer=self._get(known, "peer", str, "", where),
         )
 
     def _poll_period_ms(self, platform: Platform) -> int:

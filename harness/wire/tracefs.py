@@ -51,7 +51,8 @@ class TraceReader:
         self._afu_by_unit = {afu.unit: afu.name for afu in topology.afus if afu.unit}
         self._card_by_eeh_pe: dict[tuple[int, int], str] = {}
         if topology.platform is Platform.POWERNV:
-            self._card_by_eeh_pe = {(card.phb, card.eeh_pe): card.name for card in topology.cards}
+            self._card_by_eeh_pe = {(device.phb, device.eeh_pe): device.name for device in topology.devices}
+            self._card_by_eeh_pe.update({(card.phb, card.eeh_pe): card.name for card in topology.cards})
 
     def read(self, raw: str) -> Traced:
         """Return what one line of trace_pipe says.

@@ -16,13 +16,14 @@ from typing import Any
 import pytest
 
 from harness.guest import cache
-from harness.guest.machine import Clock
+from harness.guest.pseries import Clock
 from harness.guest.qmp import Event, QmpError
 from harness.hosts import health, qemu, rehearsal, urls
+from harness.hosts.guesthost import Door, told
 from harness.hosts.health import Listening, Silence
 from harness.hosts.host import Host
 from harness.hosts.lastwords import LastWords, in_short
-from harness.hosts.qemu import Door, QemuHost, told
+from harness.hosts.qemu import QemuHost
 from harness.hosts.serial import SerialDoor
 from harness.run.check import check_host
 from harness.vocab.errors import InfraError, ProtocolError, UsageError
@@ -36,7 +37,13 @@ PANIC = ["guest: prepared", "[   12.000500] ordinary", "[   12.000700] Kernel pa
 
 
 @pytest.mark.parametrize(
-    "url", ["qemu://powervm", "qemu://powervm?door=ssh&clock=real", "qemu://powervm?clock=virtual"]
+    "url",
+    [
+        "qemu://powervm",
+        "qemu://powervm?door=ssh&clock=real",
+        "qemu://powervm?clock=virtual",
+        "qemu://powernv",
+    ],
 )
 def test_a_good_url_passes(url: str) -> None:
     urls.check([url], dict)
@@ -44,24 +51,26 @@ def test_a_good_url_passes(url: str) -> None:
 
 def test_every_mistake_of_a_url_is_said_at_once() -> None:
     with pytest.raises(UsageError) as raised:
-        urls.check(["qemu://powernv?door=window&clock=real&clock=real&mutant=stale_mmio"], dict)
+        urls.check(["qemu://powervm?door=window&clock=real&clock=real&mutant=stale_mmio"], dict)
     said = [problem.what for problem in raised.value.problems]
     assert said == [
-        "unknown guest 'powernv'",
         "unknown door 'window'",
-        "unknown query key 'mutant'",
+        "unknown query key 'mutant' of powervm",
         "more than one clock",
     ]
+    with pytest.raises(UsageError, match="unknown guest 'powermac'"):
+        urls.check(["qemu://powermac"], dict)
+    with pytest.raises(UsageError, match="unknown query key 'clock' of powernv"):
+        urls.check(["qemu://powernv?clock=virtual"], dict)
 
 
 def test_the_hello_tells_what_only_the_harness_knows() -> None:
     facts = {"afu0.0": {"unit": 16}, "host": {"guest_build": "0123"}}
-    hello = json.loads(told(HELLO, facts, Clock.VIRTUAL))["hello"]
+    hello = json.loads(told(HELLO, facts, ["virtual-time"]))["hello"]
     assert hello["features"] == ["kernel-log", "virtual-time"]
     assert hello["facts"] == facts
-    assert "virtual-time" not in json.loads(told(HELLO, {}, Clock.REAL))["hello"]["features"]
     with pytest.raises(ProtocolError, match="makes no sense"):
-        told(b'{"hello": 3}', {}, Clock.REAL)
+        told(b'{"hello": 3}', {}, ())
 
 
 # Last words -------------------------------------------------------------------------------------------------
@@ -126,6 +135,8 @@ def test_a_greeting_must_be_a_hello() -> None:
 class FakeGuest:
     """A guest whose agent answers a play line with what the test says; None: not at all."""
 
+    firmware: Any = None
+
     def __init__(self, answer: list[bytes] | None) -> None:
         near, self.far = socket.socketpair()
         self.port = SerialDoor(near)
@@ -189,6 +200,7 @@ class FakeGuests:
 
     def boot(self) -> FakeGuest:
         guest = FakeGuest([END])
+        guest.firmware = self.firmware
         guest.port.send_agent = lambda: None  # type: ignore[method-assign]
         guest.port.greeting = lambda _: HELLO  # type: ignore[method-assign]
         return guest
@@ -199,6 +211,7 @@ class FakeGuests:
     def restored(self, *, rehearsed: bool) -> FakeGuest:
         assert rehearsed
         self.made.append(FakeGuest([END] if self.made else self.first_answer))
+        self.made[-1].firmware = self.firmware
         return self.made[-1]
 
     first_answer: list[bytes] | None = None
@@ -244,9 +257,8 @@ def test_a_case_that_ends_is_followed_by_another_guest(host: QemuHost) -> None:
 def test_the_next_guest_stands_ready_while_a_case_runs_and_never_two_in_one_place(host: QemuHost) -> None:
     ran: list[Any] = []
     for _ in range(4):
-        place = host._places[0]
         guest = begun(host)
-        ran.append(place)
+        ran.append(guest.firmware)
         assert not guest.has_ended
         assert len(host._next) == 1
         guest.far.sendall(END + b"\n")
@@ -322,7 +334,7 @@ def test_a_guest_that_dies_after_its_last_line_has_played_its_case(host: QemuHos
 
 def test_a_failure_of_phyp_loses_the_host(host: QemuHost) -> None:
     begun(host)
-    host._place.firmware.fault = KeyError("state")
+    host._places[0].firmware.fault = KeyError("state")
     with pytest.raises(InfraError, match="simulated PHYP failed: KeyError"):
         host.replies(5)
 
@@ -451,9 +463,9 @@ def test_a_killed_harness_leaves_neither_process_nor_file() -> None:
     if why := missing():
         pytest.skip(f"no guest is tried: {why}")
     program = (
-        "from harness.guest import cache, machine\n"
+        "from harness.guest import cache, pseries\n"
         "from harness.hosts.guests import Guests\n"
-        "g = Guests(cache.finished(), machine.Clock.VIRTUAL)\n"
+        "g = Guests(cache.finished(), pseries.Clock.VIRTUAL)\n"
         "guest = g.boot()\n"
         "print(guest.machine._process.pid, g.files.directory, flush=True)\n"
         "import time; time.sleep(100)\n"

@@ -17,9 +17,10 @@ from harness.run.runner import Runner
 from harness.sim.card import CardHardware
 from harness.sim.driver.guest import GuestDriver
 from harness.sim.driver.native import NativeDriver
-from harness.sim.eeh import EehCore
 from harness.sim.host import SimulatedHost
 from harness.sim.phyp import Phyp
+from harness.sim.plain import PlainDrivers
+from harness.sim.plain_eeh import PlainEeh
 from harness.vocab.case import Case
 from harness.vocab.oracle import Mutant
 from harness.vocab.topology import Platform
@@ -34,7 +35,8 @@ PAIRS = [
 COMPONENTS: dict[tuple[str, Platform], type] = {
     ("driver", Platform.POWERNV): NativeDriver,
     ("driver", Platform.POWERVM): GuestDriver,
-    ("eeh", Platform.POWERNV): EehCore,
+    ("eeh", Platform.POWERNV): PlainEeh,
+    ("device", Platform.POWERNV): PlainDrivers,
     ("phyp", Platform.POWERVM): Phyp,
     ("card", Platform.POWERNV): CardHardware,
     ("card", Platform.POWERVM): CardHardware,
