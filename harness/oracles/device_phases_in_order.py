@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from harness.oracles._device import device_episodes, freezes, is_forced
+from harness.oracles._device import device_episodes, failed_mark, freezes, is_forced
 from harness.oracles._episode import Episode
 from harness.oracles._memo import ms
 from harness.vocab.history import History, Record
@@ -36,6 +36,8 @@ def judge(history: History) -> Iterator[Finding]:
     for device, episodes in device_episodes(history).items():
         before_us = 0
         for episode in episodes:
+            if failed_mark(history, device, episode.began_us - 1):
+                continue  # what happens to a device that was given up is for failed_device_stays_gone
             yield from _reason(history, device, episode, before_us)
             yield from _walk(history, device, episode)
             before_us = episode.began_us  # what was asked for during it is done after it

@@ -17,7 +17,7 @@ TOPOLOGIES = {
     name: topology_from_json(value)
     for name, value in json.loads((FIXTURES / "wire" / "traces.json").read_text())["topologies"].items()
 }
-LOGS = sorted((FIXTURES / "klog").glob("*.log"))
+LOGS = sorted([*(FIXTURES / "klog").glob("*.log"), *(FIXTURES / "klog" / "eeh").glob("*.log")])
 
 
 def records_of(text: str) -> list[str]:
