@@ -10,8 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.oracles.build import ERR_FF, Story
 from harness.vocab.topology import Topology
+from tests.oracles.build import ERR_FF, Story
 from tests.topologies import POWERNV, POWERVM
 
 FOLDER = Path(__file__).parents[3] / "fixtures" / "histories"

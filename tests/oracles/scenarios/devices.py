@@ -214,6 +214,17 @@ def _(s: Story) -> None:
     probe(s, DISK)
 
 
+@bad("device_phases_in_order-driver-not-told-of-the-failure", "driver-not-told", DEVICES)
+def _(s: Story) -> None:
+    strike(s, DISK)
+    give_up(s, DISK)
+    s.proof()
+    s.log("EEH: Beginning: 'error_detected(permanent failure)'")
+    s.log(f"PCI {bdf(DISK)}#0001: EEH: not actionable (1,1,1)")
+    s.proof()
+    s.log("EEH: Finished:'error_detected(permanent failure)'")
+
+
 # data_stays_whole ----------------------------------------------------------------------------------------
 
 
