@@ -17,7 +17,7 @@ from typing import NamedTuple
 from bench.figure import Figure, median
 from harness import registry
 from harness.guest import cache as guest_cache
-from harness.guest.machine import Clock
+from harness.guest.pseries import Clock
 from harness.hosts.guests import Guest, Guests
 from harness.hosts.qemu import QemuHost
 from harness.run import prepare

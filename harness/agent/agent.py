@@ -112,6 +112,7 @@ JOURNALLED = ("ioctl", "store", "kill", "write_file", "inject", "traffic")
 SYNCED = ("kill", "write_file", "inject")
 
 PHYP_CONSOLE = "/dev/phypsim"  # a simulated PHYP below the guest takes orders here
+CARD_CONSOLE = "/dev/capicard"  # simulated cards and their PHBs do
 
 
 class ClientGoneError(Exception):
@@ -606,10 +607,13 @@ class Worker:
         if "device" in details:  # whoever freezes cannot read the number, which changes
             details = dict(details, eeh_pe=eeh_pe_of(Paths().root, details["device"]))
         order = compact({"what": args["what"], "with": details})
-        try:
-            fd = os.open(Paths().phyp, os.O_WRONLY | os.O_CLOEXEC)
-        except FileNotFoundError:
-            raise OSError(errno.EOPNOTSUPP, "no such injector on this host") from None
+        paths = Paths()
+        for console in (paths.phyp, paths.cards):
+            if os.path.exists(console):
+                break
+        else:
+            raise OSError(errno.EOPNOTSUPP, "no such injector on this host")
+        fd = os.open(console, os.O_WRONLY | os.O_CLOEXEC)
         try:
             self._blocking(os.write, fd, order)
         finally:
@@ -1959,6 +1963,7 @@ class Paths:
     def __init__(self) -> None:
         self.root = os.environ.get("CAPI_AGENT_ROOT", "")
         self.phyp = self.root + PHYP_CONSOLE
+        self.cards = self.root + CARD_CONSOLE
         self.kmsg = os.environ.get("CAPI_AGENT_KMSG", "/dev/kmsg")
         self.tracefs = os.environ.get("CAPI_AGENT_TRACEFS", "") or self._tracefs()
         self.instance = os.environ.get("CAPI_AGENT_INSTANCE", "capi-%d" % os.getpid())
@@ -2112,6 +2117,8 @@ def main() -> None:
         features.append("kprobes")
     if os.path.exists(paths.phyp):
         features += ["phyp-console", "hold-points", "facility-removal"]
+    if os.path.exists(paths.cards):
+        features.append("hardware-console")
     if os.access(paths.root + "/sys/kernel/debug/powerpc", os.R_OK | os.X_OK):
         features.append("debugfs")
     if has_allocation_traces(paths.root):

@@ -12,8 +12,9 @@ from harness.guest.build import build
 from harness.vocab.errors import InfraError
 from harness.vocab.verdict import ExitCode
 
-_ABOUT = """Build the QEMU PowerVM guest from Debian's packages: kernel, programs, phypsim, and the driver
-redirected to it. What is there already is checked and kept; an interrupted build goes on where it was."""
+_ABOUT = """Build the QEMU guest from Debian's packages: kernel, programs, our modules, and the driver
+redirected to them. It serves both machines, PowerVM and bare metal. What is there already is checked and
+kept; an interrupted build goes on where it was."""
 
 _EXIT_CODES = "Exit codes: 0 built, 3 something is missing or failed, 4 usage, 130 interrupted."
 

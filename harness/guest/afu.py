@@ -23,6 +23,7 @@ from harness.vocab.registers import ALL_ONES_64, STORE_LOG_SLOTS, Register
 AREA_BYTES = 0x10000
 AREAS = 14
 MEMORY_BYTES = 1 << 20
+ERROR_BUFFER = b"".join(f"CAPI AFU error buffer, line {line:3}\n".encode() for line in range(16))
 
 _U64 = struct.Struct("<Q")
 _USED_BYTES = Register.STORE_LOG + 8 * STORE_LOG_SLOTS
@@ -32,9 +33,10 @@ _DEAD = b"\xff" * _USED_BYTES
 class SharedMemory:
     """The memory of one AFU's device. It is no part of a state: a copy of the state shares it."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, offset: int = 0) -> None:
+        """The memory at `offset` of a file. Raises OSError."""
         with path.open("r+b") as file:
-            self._memory = mmap.mmap(file.fileno(), MEMORY_BYTES)
+            self._memory = mmap.mmap(file.fileno(), MEMORY_BYTES, offset=offset)
 
     def __deepcopy__(self, _memo: object) -> SharedMemory:
         return self

@@ -1,4 +1,4 @@
-"""Builds the guest: Debian's kernel and programs, phypsim, and the driver redirected to it.
+"""Builds the guest: Debian's kernel and programs, our modules, and the driver redirected to them.
 
 A build is made in a directory of its own and renamed when it is complete and checked, so that nothing
 half-built is ever taken for whole. The same inputs give the same bytes.
@@ -18,9 +18,13 @@ from harness.guest.packages import Archive, Chosen, sha256_of, unpack
 from harness.guest.redirect import redirect
 from harness.guest.tools import CROSS, require, run
 from harness.vocab.errors import InfraError
+from harness.vocab.topology import Platform
 
 SPACE_BYTES = 800_000_000
 """What a build takes at most: packages, what is in them, and the result."""
+
+_BELOW = {Platform.POWERVM: module.PHYPSIM, Platform.POWERNV: module.CAPICARD}
+"""Which module takes the calls that the driver's copy for a platform is redirected to."""
 
 _WORK = "building-"
 _NETWORK = "see to the network or its proxy (http_proxy), then run `make guest` again"
@@ -124,16 +128,29 @@ def _make(chosen: Chosen, downloads: Path, work: Path, result: Path, say: Say) -
     say("unpacks the packages")
     unpack(chosen.packages, downloads, packages)
     driver = userland.kernel_module(packages, chosen.kernel, userland.DRIVER)
-    ours = [userland.kernel_module(packages, chosen.kernel, name) for name in userland.MODULES]
-    say("builds phypsim")
-    phypsim, symvers = module.build(packages, chosen.kernel, work / "phypsim")
-    say("redirects the driver's hcalls")
-    redirected, code = redirect(driver, symvers, work)
+    own: dict[str, Path] = {}
+    symvers: dict[str, Path] = {}
+    for name in module.NAMES:
+        say(f"builds {name}")
+        own[name], symvers[name] = module.build(packages, chosen.kernel, name, work / name)
+    modules = {
+        folder: [userland.kernel_module(packages, chosen.kernel, name) for name in names]
+        for folder, names in userland.MODULES.items()
+    }
+    say("redirects the driver")
+    code: dict[str, str] = {}
+    for platform, simulator in _BELOW.items():
+        folder = work / platform.value
+        folder.mkdir()
+        redirected, code = redirect(driver, symvers[simulator], folder, platform)
+        modules[platform.value] += [own[simulator], redirected]
+        shutil.copy(redirected, result / f"cxl-{platform.value}.ko")
+    modules[Platform.POWERNV.value].insert(0, own[module.PCIPREP])
     say("packs the guest's file system")
     imports = stdlib.imported(cache.AGENT.read_text())
-    tree = userland.tree(packages, cache.ROOTFS, imports, [*ours, phypsim, redirected])
+    tree = userland.tree(packages, cache.ROOTFS, imports, modules)
     (result / cache.INITRAMFS).write_bytes(initramfs.compressed(initramfs.pack(tree)))
-    for path in (phypsim, redirected):
+    for path in own.values():
         shutil.copy(path, result)
     shutil.copyfile(packages / "boot" / f"vmlinux-{chosen.kernel}", result / cache.VMLINUX)
     return code

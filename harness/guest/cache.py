@@ -20,13 +20,14 @@ from harness.vocab.errors import InfraError
 VMLINUX = "vmlinux"
 INITRAMFS = "initramfs.gz"
 IDENTITY = "identity.json"
-CURRENT = "current-powervm"
+CURRENT = "current"
 
 _HERE = Path(__file__).parent
 ROOTFS = _HERE / "rootfs"
 AGENT = _HERE.parent / "agent" / "agent.py"
 
 _BUILDERS = ("build", "initramfs", "module", "redirect", "stdlib", "userland")
+_PREFIX = "guest-"
 _KEPT_BUILDS = 2
 _ADVICE = "run `make guest`"
 
@@ -34,6 +35,8 @@ _ADVICE = "run `make guest`"
 @dataclass(frozen=True, slots=True)
 class Identity:
     """What a guest is: its kernel, and digests of all that it was made of and consists of.
+
+    One build serves both machines, pseries and powernv: what differs is chosen in the guest when it boots.
 
     `inputs` covers the packages, the compiler and `sources`, which are the harness's own files. `code` are
     the sections of the driver's code, which the redirection left as they were.
@@ -125,7 +128,7 @@ def sources() -> str:
     """Digest of everything of the harness that a guest is made of."""
     files = [
         *(_HERE / f"{name}.py" for name in _BUILDERS),
-        *module.sources(),
+        *(path for name in module.NAMES for path in module.sources(name)),
         *(path for path in sorted(ROOTFS.rglob("*")) if path.is_file()),
     ]
     contents = {path.relative_to(_HERE).as_posix(): sha256_of(path) for path in files}
@@ -140,7 +143,7 @@ def digest_of(value: object) -> str:
 
 def name_of(kernel: str, inputs: str) -> str:
     """The name of the directory for a build of these inputs."""
-    return f"powervm-{kernel}-{inputs[:12]}"
+    return f"{_PREFIX}{kernel}-{inputs[:12]}"
 
 
 @contextmanager
@@ -163,7 +166,7 @@ def publish(work: Path, identity: Identity) -> Build:
     shutil.rmtree(final, ignore_errors=True)
     work.rename(final)
     make_current(final)
-    others = sorted(root().glob("powervm-*"), key=lambda path: path.stat().st_mtime, reverse=True)
+    others = sorted(root().glob(f"{_PREFIX}*"), key=lambda path: path.stat().st_mtime, reverse=True)
     for old in others[_KEPT_BUILDS:]:
         shutil.rmtree(old, ignore_errors=True)
     return Build(final, identity)

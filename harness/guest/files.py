@@ -8,18 +8,27 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from types import MappingProxyType
+from typing import NamedTuple, Self
 
 from harness.guest.keys import Keys
 from harness.vocab.errors import InfraError
 
 MAILBOX_BYTES = 4 << 20
-AFU_BYTES = 1 << 20
-AFUS = 3
 NEEDED_BYTES = 512 << 20
 """Most that a guest writes: two snapshots, the memory that it shares with us, and its initramfs."""
+
+
+class Layout(NamedTuple):
+    """What a kind of machine needs: memory that we share with it and its disks, by name, and ROMs by size."""
+
+    memories: Mapping[str, int]
+    roms: tuple[int, ...]
+    disks: Mapping[str, int] = MappingProxyType({})
+
 
 _MEMORY = Path("/dev/shm")
 _FULL_SHARE = 4  # of what is free in memory, a guest may take this part: others need memory, too
@@ -34,7 +43,7 @@ class GuestFiles:
     host_key: str
 
     @classmethod
-    def make(cls, initramfs: Path) -> Self:
+    def make(cls, initramfs: Path, layout: Layout) -> Self:
         """Make the directory and all files that QEMU is started with. Raises InfraError."""
         try:
             directory = Path(tempfile.mkdtemp(prefix="capi-guest-", dir=_place()))
@@ -43,22 +52,24 @@ class GuestFiles:
         keys = Keys.generate()
         files = cls(directory, keys.client_private, keys.host_public)
         try:
-            files._fill(initramfs, keys)
+            files._fill(initramfs, layout, keys)
         except OSError as error:
             files.remove()
             raise InfraError(f"the guest's files cannot be made: {error}; is the disk full?") from error
         return files
 
-    def _fill(self, initramfs: Path, keys: Keys) -> None:
+    def _fill(self, initramfs: Path, layout: Layout, keys: Keys) -> None:
         with self.initramfs.open("wb") as out:
             with initramfs.open("rb") as built:
                 shutil.copyfileobj(built, out)
             out.write(b"\0" * (-out.tell() % 4))  # the kernel looks for the next archive at a multiple of 4
             out.write(keys.archive())
-        _allocate(self.mailbox, MAILBOX_BYTES)
-        for number in range(AFUS):
-            _allocate(self.afu_memory(number), AFU_BYTES)
-        self.all_ones.write_bytes(b"\xff" * AFU_BYTES)
+        for name, size in layout.memories.items():
+            _allocate(self.memory(name), size)
+        for name, size in layout.disks.items():
+            _allocate(self.disk(name), size)
+        for size in layout.roms:
+            self.all_ones(size).write_bytes(b"\xff" * size)
         self.client_key_path.touch(0o600)
         self.client_key_path.write_text(self.client_key)
 
@@ -67,19 +78,17 @@ class GuestFiles:
         """The built one, and after it an archive with this guest's keys."""
         return self.directory / "initramfs"
 
-    @property
-    def mailbox(self) -> Path:
-        """Memory that the guest's module and the firmware share."""
-        return self.directory / "mailbox.mem"
+    def memory(self, name: str) -> Path:
+        """Memory that the guest and the firmware share."""
+        return self.directory / f"{name}.mem"
 
-    def afu_memory(self, number: int) -> Path:
-        """The memory behind an AFU."""
-        return self.directory / f"afu{number}.mem"
+    def disk(self, name: str) -> Path:
+        """The content of a disk."""
+        return self.directory / f"{name}.disk"
 
-    @property
-    def all_ones(self) -> Path:
-        """What is seen instead of an AFU's memory while it is isolated."""
-        return self.directory / "all-ones.rom"
+    def all_ones(self, size: int) -> Path:
+        """What is seen instead of a device's memory while it is isolated."""
+        return self.directory / f"all-ones-{size}.rom"
 
     @property
     def snapshots(self) -> Path:

@@ -1,4 +1,4 @@
-"""The thread that answers the calls of one guest: its Partition behind its Mailbox."""
+"""The thread that answers the calls of one guest: PHYP, or cards, behind its Mailbox."""
 
 from __future__ import annotations
 
@@ -6,26 +6,72 @@ import copy
 import threading
 import time
 from collections import deque
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Protocol, Self
 
 from harness.guest.afu import SharedMemory
-from harness.guest.mailbox import Mailbox
+from harness.guest.chassis import CARD_NAMES, Chassis, Phb
+from harness.guest.doorbell import DoorbellMailbox
+from harness.guest.gate import GatedMailbox
+from harness.guest.mailbox import Call, Mailbox, Reply
 from harness.guest.partition import CARDS, Partition
+from harness.guest.psl import CardMemory
 
 _DURATIONS_KEPT = 100_000
 
 
-class Firmware:
-    """The thread that answers the calls of one guest. Its files lie in the guest's `directory`."""
+class State(Protocol):
+    """All that answers depend on."""
 
-    def __init__(self, directory: Path) -> None:
-        """Open ``mailbox.mem``, ``afu0.mem`` and so on. Raises OSError."""
+    def answer(self, call: Call) -> Reply:
+        """What the guest is answered."""
+        ...
+
+    @property
+    def facts(self) -> dict[str, dict[str, object]]:
+        """What files of the guest do not tell of the AFUs, by name."""
+        ...
+
+
+class Memory(Protocol):
+    """Memory that is shared with the guest."""
+
+    def close(self) -> None:
+        """Let go of it."""
+        ...
+
+
+class Firmware:
+    """The thread that answers the calls of one guest. Its files lie in a directory of the guest's."""
+
+    @classmethod
+    def of_partition(cls, directory: Path) -> Self:
+        """PHYP below a PowerVM guest: ``mailbox.mem``, ``afu0.mem`` and so on. Raises OSError."""
         names = [name for card in CARDS for name in card]
-        self._memories = tuple(SharedMemory(directory / f"afu{index}.mem") for index in range(len(names)))
-        self._mailbox = Mailbox(directory)
-        self._partition = Partition(self._memories)
+        memories = tuple(SharedMemory(directory / f"afu{index}.mem") for index in range(len(names)))
+        return cls(GatedMailbox(directory), Partition(memories), memories)
+
+    @classmethod
+    def of_cards(cls, directory: Path, place: str, phbs: Sequence[Phb], bridges: Mapping[int, Phb]) -> Self:
+        """The cards of a bare-metal guest: ``mailbox.mem``, ``card0.mem`` and ``card1.mem``. Raises OSError.
+
+        `place` says where QEMU plugs the mailbox in, and `phbs` are above the cards, in their order;
+        `bridges` are those above other devices, by their PCI domain.
+        """
+        memories = tuple(CardMemory(directory / f"card{index}.mem") for index in range(len(CARD_NAMES)))
+        mailbox = DoorbellMailbox(directory, place)
+        chassis = Chassis(memories, mailbox.memory, phbs, bridges)
+        firmware = cls(mailbox, chassis, memories)
+        chassis.guard = firmware.undisturbed
+        return firmware
+
+    def __init__(self, mailbox: Mailbox, state: State, memories: Sequence[Memory]) -> None:
+        self._memories = memories
+        self._mailbox = mailbox
+        self._state = state
         self._answering = threading.Lock()  # a QEMU can be killed inside a call, and another come
-        self._thread = threading.Thread(target=self._serve, name="phyp", daemon=True)
+        self._thread = threading.Thread(target=self._serve, name="firmware", daemon=True)
         self.durations_us: deque[int] = deque(maxlen=_DURATIONS_KEPT)
         self.fault: BaseException | None = None
 
@@ -44,6 +90,11 @@ class Firmware:
         """Whether the guest, which stands still, is in no call: only then a snapshot makes sense."""
         return self._mailbox.is_idle
 
+    @property
+    def facts(self) -> dict[str, dict[str, object]]:
+        """What files of the guest do not tell of the AFUs, by name."""
+        return self._state.facts
+
     def start(self) -> None:
         """Begin to answer. QEMU's monitor must have answered, and the guest must not have called yet."""
         self.settle()
@@ -53,15 +104,20 @@ class Firmware:
         """Get used to another QEMU, that takes the place of one that has ended. As with `start`."""
         self._mailbox.settle()
 
-    def freeze(self) -> Partition:
-        """A copy of all that PHYP knows; the guest must stand still."""
-        return copy.deepcopy(self._partition)
+    def freeze(self) -> State:
+        """A copy of all that answers depend on; the guest must stand still."""
+        return copy.deepcopy(self._state)
 
-    def thaw(self, state: Partition) -> None:
+    def thaw(self, state: State) -> None:
         """Go back to `state`, which stays as it is; the guest must stand still."""
         with self._answering:
-            self._partition = copy.deepcopy(state)
+            self._state = copy.deepcopy(state)
             self._mailbox.reset()
+
+    def undisturbed(self, act: Callable[[], None]) -> None:
+        """Perform `act` while no call is being answered."""
+        with self._answering:
+            act()
 
     def stop(self) -> None:
         """End the thread and let go of the files. Never raises."""
@@ -79,7 +135,7 @@ class Firmware:
                 with self._answering:
                     call = self._mailbox.take()
                     if call is not None:
-                        self._mailbox.answer(call, self._partition.answer(call))
+                        self._mailbox.answer(call, self._state.answer(call))
                 self.durations_us.append((time.perf_counter_ns() - began) // 1000)
         except Exception as error:  # noqa: BLE001 a defect here costs the guest: its host says so
             self.fault = error

@@ -13,7 +13,7 @@ import struct
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from harness.guest.afu import AREA_BYTES, SharedAfu, SharedMemory
+from harness.guest.afu import AREA_BYTES, ERROR_BUFFER, SharedAfu, SharedMemory
 from harness.guest.hcalls import Hcall, hcall
 from harness.guest.mailbox import Action, Call, Do, Kind, Reply
 from harness.sim import phyp as firmware
@@ -26,7 +26,6 @@ PROCESSES_MAX = 3
 INTERRUPTS_OF_A_CARD = 32
 INTERRUPTS_MAX = 5
 """Interrupts of one process: the PSL's and the AFU's."""
-ERROR_BUFFER = b"".join(f"CAPI AFU error buffer, line {line:3}\n".encode() for line in range(16))
 
 # In the process element of H_ATTACH_CA_PROCESS, big endian: the PSL's interrupt, the AFU's as bits, the WED.
 _PSL_INTERRUPT = struct.Struct(">28xI")
@@ -81,6 +80,19 @@ class Partition:
     def error_interrupt(self, afu: SharedAfu) -> int:
         """The number of the AFU's error interrupt: behind those that the driver allots to processes."""
         return self.first_interrupt + len(CARDS) * INTERRUPTS_OF_A_CARD + afu.index
+
+    @property
+    def facts(self) -> dict[str, dict[str, object]]:
+        """What files of the guest do not tell of the AFUs, by name."""
+        return {
+            function.afu.name: {
+                "contexts_max": function.processes_max,
+                "unit": unit,
+                "test_registers": True,
+                "master_registers": False,
+            }
+            for unit, function in self.phyp.functions.items()
+        }
 
     # Calls -----------------------------------------------------------------------------------------------
 

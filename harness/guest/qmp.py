@@ -11,6 +11,7 @@ import json
 import socket
 from collections import deque
 from collections.abc import Mapping
+from threading import RLock
 from typing import Any, NamedTuple
 
 from harness.vocab.errors import InfraError
@@ -33,12 +34,13 @@ class QmpError(InfraError):
 
 
 class Qmp:
-    """One connected monitor, for one thread at a time."""
+    """One connected monitor. Its methods may be called by several threads."""
 
     def __init__(self, sock: socket.socket, timeout_s: float = 20.0) -> None:
         """Greet QEMU at the other end of `sock`. Raises QmpError."""
         self._sock = sock
         self._rest = b""
+        self._lock = RLock()
         self._answers: dict[int, dict[str, Any]] = {}
         self._sent = 0
         self._events: deque[Event] = deque(maxlen=_EVENTS_KEPT)
@@ -52,16 +54,17 @@ class Qmp:
 
         Raises QmpError when there is no answer, or when it is a refusal.
         """
-        self._sent += 1
-        message = {"execute": command, "arguments": arguments or {}, "id": self._sent}
-        try:
-            self._sock.settimeout(timeout_s)
-            self._sock.sendall(json.dumps(message).encode() + b"\n")
-        except OSError as error:
-            raise QmpError(f"QEMU takes no command: {error}") from error
-        while self._sent not in self._answers:
-            self._take(timeout_s)
-        answer = self._answers.pop(self._sent)
+        with self._lock:
+            self._sent += 1
+            message = {"execute": command, "arguments": arguments or {}, "id": self._sent}
+            try:
+                self._sock.settimeout(timeout_s)
+                self._sock.sendall(json.dumps(message).encode() + b"\n")
+            except OSError as error:
+                raise QmpError(f"QEMU takes no command: {error}") from error
+            while self._sent not in self._answers:
+                self._take(timeout_s)
+            answer = self._answers.pop(self._sent)
         if "error" in answer:
             raise QmpError(f"QEMU refused: {str(answer['error'].get('desc', answer['error']))[:_SHOWN]}")
         return answer["return"]
@@ -78,11 +81,12 @@ class Qmp:
 
     def events(self) -> list[Event]:
         """What QEMU has said unasked since the last call; does not wait. Raises QmpError: QEMU is gone."""
-        while self._take(0.0):
-            pass
-        events = list(self._events)
-        self._events.clear()
-        return events
+        with self._lock:
+            while self._take(0.0):
+                pass
+            events = list(self._events)
+            self._events.clear()
+            return events
 
     def close(self) -> None:
         """Hang up. QEMU does not mind."""

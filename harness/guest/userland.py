@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import py_compile
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from harness.guest.initramfs import Entry, console, directory, file, link
@@ -18,18 +18,38 @@ PROGRAMS = ("bin/busybox", "usr/sbin/dropbear", "usr/bin/dropbearkey", f"usr/bin
 
 LINKS = {"init": "bin/busybox", "bin/sh": "busybox", "usr/bin/python3": PYTHON}
 
-MODULES = (
-    "drivers/virtio/virtio",
-    "drivers/virtio/virtio_ring",
-    "drivers/virtio/virtio_pci_modern_dev",
-    "drivers/virtio/virtio_pci_legacy_dev",
-    "drivers/virtio/virtio_pci",
-    "net/core/failover",
-    "drivers/net/net_failover",
-    "drivers/net/virtio_net",
-    "drivers/char/virtio_console",
-)
-"""Modules of the kernel, in the order in which they need each other. phypsim and cxl come after them."""
+MODULES: Mapping[str, tuple[str, ...]] = {
+    "common": (
+        "drivers/virtio/virtio",
+        "drivers/virtio/virtio_ring",
+        "drivers/virtio/virtio_pci_modern_dev",
+        "drivers/virtio/virtio_pci_legacy_dev",
+        "drivers/virtio/virtio_pci",
+        "net/core/failover",
+        "drivers/net/net_failover",
+        "drivers/net/virtio_net",
+        "drivers/char/virtio_console",
+    ),
+    "powervm": (),
+    "powernv": (
+        "crypto/crct10dif_common",
+        "crypto/crct10dif_generic",
+        "lib/crc-t10dif",
+        "lib/crc64",
+        "crypto/crc64_rocksoft_generic",
+        "lib/crc64-rocksoft",
+        "block/t10-pi",
+        "drivers/nvme/host/nvme-core",
+        "drivers/nvme/host/nvme",
+        "drivers/net/ethernet/intel/e1000e/e1000e",
+        "drivers/net/mii",
+        "drivers/net/ethernet/realtek/8139cp",
+    ),
+}
+"""Modules of the kernel by the platform that loads them, in the order in which they need each other.
+
+Our own and the driver come after them.
+"""
 
 DRIVER = "drivers/misc/cxl/cxl"
 
@@ -40,9 +60,13 @@ _STDLIB = f"usr/lib/{PYTHON}"
 
 
 def tree(
-    packages: Path, own_files: Path, imports: tuple[str, ...], modules: Sequence[Path]
+    packages: Path,
+    own_files: Path,
+    imports: tuple[str, ...],
+    modules: Mapping[str, Sequence[Path]],
 ) -> dict[str, Entry]:
-    """The guest's file system, by path: Debian's files, our own, and `modules`, in loading order.
+    """The guest's file system, by path: Debian's files, our own, and `modules` of each platform in loading
+    order.
 
     `imports` are the Python modules that the agent names. Raises InfraError when a package lacks something.
     """
@@ -55,8 +79,9 @@ def tree(
     entries |= dict(_python_module(packages, path) for path in library if path.suffix == ".py")
     entries |= {path: link(target) for path, target in LINKS.items()}
     entries |= {
-        f"lib/modules/{number:02}-{module.name}": file(_content(module))
-        for number, module in enumerate(modules)
+        f"lib/modules/{platform}/{number:02}-{module.name}": file(_content(module))
+        for platform, ordered in modules.items()
+        for number, module in enumerate(ordered)
     }
     entries |= dict(_own(own_files))
     return entries | {"dev": directory(), "dev/console": console(), "root": directory(0o700)}

@@ -12,9 +12,9 @@ from contextlib import ExitStack
 
 from harness.guest.cache import Build
 from harness.guest.files import GuestFiles
-from harness.guest.firmware import Firmware
-from harness.guest.machine import Clock, Machine
-from harness.guest.partition import Partition
+from harness.guest.firmware import Firmware, State
+from harness.guest.machine import Machine
+from harness.guest.pseries import LAYOUT, Clock, PseriesMachine
 from harness.hosts.console import ConsoleWatch
 from harness.hosts.login import Login
 from harness.hosts.serial import SerialDoor
@@ -37,6 +37,12 @@ class Guest:
         self.console = ConsoleWatch(machine.console.detach(), "the guest's console")
         self.port = SerialDoor(machine.agent)
 
+    @property
+    def login(self) -> Login:
+        """The way in by SSH. Its key is known, because it was made here."""
+        files = self.machine.files
+        return Login(_ADDRESS, _USERNAME, files.client_key, files.host_key, self.machine.ssh_port)
+
     def says(self) -> list[str]:
         """The lines of its console."""
         return [line.text for line in self.console.lines()]
@@ -58,28 +64,24 @@ class Guests:
         """Prepare files and PHYP. Raises InfraError."""
         self.clock = clock
         self._build = build
-        self._state: Partition | None = None
+        self._state: State | None = None
         with ExitStack() as stack:
-            self.files = GuestFiles.make(build.initramfs)
+            self.files = GuestFiles.make(build.initramfs, LAYOUT)
             stack.callback(self.files.remove)
-            self.firmware = Firmware(self.files.directory)
+            self.firmware = Firmware.of_partition(self.files.directory)
             stack.callback(self.firmware.stop)
             self._closing = stack.pop_all()
 
     def boot(self) -> Guest:
         """A guest that begins to boot. Raises InfraError."""
-        guest = Guest(Machine(self.files, self.clock, self.firmware, self._build.vmlinux))
+        guest = Guest(PseriesMachine(self.files, self.clock, self.firmware, self._build.vmlinux))
         self.firmware.start()
         guest.machine.resume()
         return guest
 
-    def login(self, guest: Guest) -> Login:
-        """The way into a guest by SSH. Its key is known, because it was made here."""
-        files = self.files
-        return Login(_ADDRESS, _USERNAME, files.client_key, files.host_key, guest.machine.ssh_port)
-
     def keep(self, guest: Guest) -> None:
         """Save a guest's state, at a moment when nothing is under way, and end it. Raises InfraError."""
+        assert isinstance(guest.machine, PseriesMachine)
         for _ in range(_QUIET_TRIES):
             time.sleep(_QUIET_S)
             guest.machine.pause()
@@ -95,10 +97,11 @@ class Guests:
     def restored(self) -> Guest:
         """A guest in the state that was kept, standing still. Raises InfraError."""
         assert self._state is not None
-        guest = Guest(Machine(self.files, self.clock, self.firmware))
+        machine = PseriesMachine(self.files, self.clock, self.firmware)
+        guest = Guest(machine)
         try:
             self.firmware.settle()
-            guest.machine.restore()
+            machine.restore()
             self.firmware.thaw(self._state)
         except BaseException:
             guest.end()
@@ -108,17 +111,7 @@ class Guests:
     @property
     def facts(self) -> dict[str, dict[str, object]]:
         """What the guest's files do not tell of its AFUs, and which build this is."""
-        assert self._state is not None
-        functions = self._state.phyp.functions
-        facts: dict[str, dict[str, object]] = {
-            function.afu.name: {
-                "contexts_max": function.processes_max,
-                "unit": unit,
-                "test_registers": True,
-                "master_registers": False,
-            }
-            for unit, function in functions.items()
-        }
+        facts = self.firmware.facts
         facts["host"] = {"guest_build": self._build.identity.inputs[:12]}
         return facts
 

@@ -2,7 +2,8 @@
 
 sim://powernv    sim://powervm    sim://powervm?mutant=NAME      simulated, over SSH on this machine
 sim://powervm?driver=linux-6.1                                   with Linux' driver instead of the reference's
-qemu://powervm    qemu://powervm?door=ssh&clock=real             a real Linux in QEMU
+qemu://powervm    qemu://powervm?door=ssh&clock=real             a real Linux in QEMU, above a simulated PHYP
+qemu://powernv    qemu://powernv?door=ssh                        a real Linux in QEMU, on bare metal
 ssh://NAME                                                       a lab host of the inventory
 """
 
@@ -23,7 +24,11 @@ _SIM_KEYS = ("mutant", "driver")
 SIM_DRIVERS: Mapping[str, frozenset[Platform]] = {"linux-6.1": frozenset({Platform.POWERVM})}
 """Drivers that the simulator imitates beside its own, and where."""
 
-QEMU_KEYS: Mapping[str, tuple[str, ...]] = {"door": ("serial", "ssh"), "clock": ("virtual", "real")}
+_DOORS = ("serial", "ssh")
+QEMU_KEYS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
+    "powervm": {"door": _DOORS, "clock": ("virtual", "real")},
+    "powernv": {"door": _DOORS},
+}
 """How the agent of a guest is reached, and whose time its clock shows; what comes first is meant without."""
 
 Mutants = Callable[[], Mapping[str, Mutant]]
@@ -139,20 +144,26 @@ def _open_sim(parts: Parts) -> Host:
 
 
 def _qemu_problems(parts: Parts, _mutants: Mutants) -> Iterator[Problem]:
-    if parts.name != Platform.POWERVM.value:
-        yield _unknown("guest", parts.name, [Platform.POWERVM.value], parts.url)
+    if parts.name not in QEMU_KEYS:
+        yield _unknown("guest", parts.name, QEMU_KEYS, parts.url)
+        return
+    keys = QEMU_KEYS[parts.name]
     for key, value in parts.query:
-        if key not in QEMU_KEYS:
-            yield Problem(f"unknown query key {key!r}", parts.url, ", ".join(QEMU_KEYS))
-        elif value not in QEMU_KEYS[key]:
-            yield _unknown(key, value, QEMU_KEYS[key], parts.url)
-    for key in QEMU_KEYS:
+        if key not in keys:
+            yield Problem(f"unknown query key {key!r} of {parts.name}", parts.url, ", ".join(keys))
+        elif value not in keys[key]:
+            yield _unknown(key, value, keys[key], parts.url)
+    for key in keys:
         if sum(key == named for named, _ in parts.query) > 1:
             yield Problem(f"more than one {key}", parts.url, "one at a time")
 
 
 def _open_qemu(parts: Parts) -> Host:
-    from harness.hosts.qemu import QemuHost  # noqa: PLC0415 - who simulates needs no guest
+    if parts.name == Platform.POWERNV.value:
+        from harness.hosts.baremetal import BareMetalHost  # noqa: PLC0415 - who simulates needs no guest
+
+        return BareMetalHost.open(parts.url, **dict(parts.query))
+    from harness.hosts.qemu import QemuHost  # noqa: PLC0415 - as above
 
     return QemuHost.open(parts.url, **dict(parts.query))
 
@@ -176,7 +187,9 @@ SCHEMES: Mapping[str, Scheme] = {
         "sim://powernv or sim://powervm, then perhaps ?mutant=NAME or ?driver=NAME", _sim_problems, _open_sim
     ),
     "qemu": Scheme(
-        "qemu://powervm, then perhaps ?door=ssh or ?clock=real, or both with &", _qemu_problems, _open_qemu
+        "qemu://powervm or qemu://powernv, then perhaps ?door=ssh, for powervm also ?clock=real",
+        _qemu_problems,
+        _open_qemu,
     ),
     "ssh": Scheme("ssh://NAME of the inventory", _lab_problems, _open_lab),
 }

@@ -17,7 +17,11 @@ from harness.vocab.phase import phases
 from harness.vocab.topology import Platform
 
 _ALL_PHASES = tuple(dict.fromkeys(phase for platform in Platform for phase in phases(platform)))
-_SCHEMES: Mapping[str, tuple[str, ...]] = {"sim": ("powernv", "powervm"), "qemu": ("powervm",), "ssh": ()}
+_SCHEMES: Mapping[str, tuple[str, ...]] = {
+    "sim": ("powernv", "powervm"),
+    "qemu": ("powervm", "powernv"),
+    "ssh": (),
+}
 _SHOWN = 120
 """Most characters of a wrong value that a message repeats."""
 

@@ -94,7 +94,11 @@ def known() -> Known:
     return Known(
         events={name: event.platforms for name, event in registry.events().items()},
         oracles=tuple(registry.oracles()),
-        schemes={"sim": tuple(platform.value for platform in Platform), "qemu": ("powervm",), "ssh": ()},
+        schemes={
+            "sim": tuple(platform.value for platform in Platform),
+            "qemu": ("powervm", "powernv"),
+            "ssh": (),
+        },
     )
 
 

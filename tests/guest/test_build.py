@@ -94,7 +94,7 @@ def test_a_finished_guest_is_found_and_says_what_it_is(bench: Bench) -> None:
     assert found.vmlinux.read_text() == "kernel"
     assert found.identity.kernel == KERNEL
     assert found.identity.packages == {"a": "1"}
-    assert found.directory.name == f"powervm-{KERNEL}-{found.identity.inputs[:12]}"
+    assert found.directory.name == f"guest-{KERNEL}-{found.identity.inputs[:12]}"
     assert found.identity.files["vmlinux"] == sha256_of(found.vmlinux)
 
 
@@ -120,7 +120,7 @@ def test_only_the_two_newest_are_kept(bench: Bench, monkeypatch: pytest.MonkeyPa
         monkeypatch.setattr(FakeArchive, "version", version)
         built.append(bench.build())
         os.utime(built[-1].directory, (int(version), int(version)))
-    assert {name for name in bench.names if name.startswith("powervm-")} == {
+    assert {name for name in bench.names if name.startswith("guest-")} == {
         made.directory.name for made in built[-2:]
     }
 
@@ -304,7 +304,7 @@ def test_the_guest_that_is_built_here_has_its_parts() -> None:
         built = cache.finished()
     except InfraError as error:
         pytest.skip(str(error))
-    assert set(built.identity.files) == {"vmlinux", "initramfs.gz", "phypsim.ko", "cxl.ko"}
+    assert set(built.identity.files) == {"vmlinux", "initramfs.gz", "phypsim.ko", "pciprep.ko", "cxl.ko"}
     assert ".text" in built.identity.code
     assert built.vmlinux.read_bytes()[:6] == b"\x7fELF\x02\x01"
     driver = (built.directory / "cxl.ko").read_bytes()

@@ -21,9 +21,10 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from harness.guest import files as guest_files
 from harness.guest import keeper
-from harness.guest.files import AFU_BYTES, AFUS, GuestFiles
+from harness.guest.files import GuestFiles
 from harness.guest.keys import Keys
-from harness.guest.machine import QEMU, Clock, Machine, command
+from harness.guest.machine import QEMU
+from harness.guest.pseries import AFU_BYTES, AFUS, LAYOUT, Clock, PseriesMachine, command
 from harness.guest.qmp import Qmp, QmpError
 from harness.vocab.errors import InfraError
 
@@ -169,7 +170,7 @@ def test_the_end_of_the_charge_is_passed_on(tmp_path: Path) -> None:
 @pytest.fixture
 def made(tmp_path: Path) -> Iterator[GuestFiles]:
     (tmp_path / "initramfs.gz").write_bytes(b"built")
-    files = GuestFiles.make(tmp_path / "initramfs.gz")
+    files = GuestFiles.make(tmp_path / "initramfs.gz", LAYOUT)
     yield files
     files.remove()
 
@@ -178,8 +179,8 @@ def test_the_directory_is_private_and_whole_and_goes(made: GuestFiles) -> None:
     assert made.directory.stat().st_mode & 0o077 == 0
     assert made.client_key_path.stat().st_mode & 0o077 == 0
     assert made.initramfs.read_bytes().startswith(b"built\0\0\0" + b"070701")
-    assert [made.afu_memory(number).stat().st_size for number in range(AFUS)] == [AFU_BYTES] * AFUS
-    assert made.all_ones.read_bytes() == b"\xff" * AFU_BYTES
+    assert [made.memory(f"afu{number}").stat().st_size for number in range(AFUS)] == [AFU_BYTES] * AFUS
+    assert made.all_ones(AFU_BYTES).read_bytes() == b"\xff" * AFU_BYTES
     made.remove()
     assert not made.directory.exists()
 
@@ -187,7 +188,7 @@ def test_the_directory_is_private_and_whole_and_goes(made: GuestFiles) -> None:
 def test_no_room_is_said_before_anything_is_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(guest_files, "_free", lambda _: 1 << 20)
     with pytest.raises(InfraError, match="1 MiB are free, a guest needs"):
-        GuestFiles.make(tmp_path / "initramfs.gz")
+        GuestFiles.make(tmp_path / "initramfs.gz", LAYOUT)
 
 
 def test_files_that_cannot_be_made_leave_no_directory(
@@ -195,7 +196,7 @@ def test_files_that_cannot_be_made_leave_no_directory(
 ) -> None:
     monkeypatch.setattr(guest_files, "_place", lambda: tmp_path)
     with pytest.raises(InfraError, match="cannot be made"):
-        GuestFiles.make(tmp_path / "there is none")
+        GuestFiles.make(tmp_path / "there is none", LAYOUT)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -241,32 +242,32 @@ def test_clocks_and_boots_differ_in_their_words_only(made: GuestFiles) -> None:
 
 @needs_qemu
 def test_a_state_is_saved_and_restored_by_another_qemu(made: GuestFiles) -> None:
-    first = Machine(made, Clock.VIRTUAL, NoFirmware())
-    made.mailbox.write_bytes(b"saved" + bytes((4 << 20) - 5))
+    first = PseriesMachine(made, Clock.VIRTUAL, NoFirmware())
+    made.memory("mailbox").write_bytes(b"saved" + bytes((4 << 20) - 5))
     assert first.ssh_port > 0
     assert not first.has_pending_interrupt
     first.save()
     first.stop()
     assert not first.is_alive
-    made.mailbox.write_bytes(bytes(4 << 20))
-    second = Machine(made, Clock.VIRTUAL, NoFirmware())
+    made.memory("mailbox").write_bytes(bytes(4 << 20))
+    second = PseriesMachine(made, Clock.VIRTUAL, NoFirmware())
     try:
         second.restore()
-        assert made.mailbox.read_bytes()[:5] == b"saved"
+        assert made.memory("mailbox").read_bytes()[:5] == b"saved"
         second.resume()
         second.pause()
     finally:
         second.stop()
 
 
-def ask_for_ever(machine: Machine) -> None:
+def ask_for_ever(machine: PseriesMachine) -> None:
     while True:
         machine.qmp.execute("query-status")
 
 
 @needs_qemu
 def test_a_killed_qemu_is_noticed(made: GuestFiles) -> None:
-    machine = Machine(made, Clock.VIRTUAL, NoFirmware())
+    machine = PseriesMachine(made, Clock.VIRTUAL, NoFirmware())
     machine._process.kill()
     with pytest.raises(QmpError):
         ask_for_ever(machine)
@@ -279,10 +280,10 @@ def test_why_qemu_did_not_start_is_said(made: GuestFiles) -> None:
         arguments = ("-device", "no-such-device")
 
     with pytest.raises(InfraError, match="no-such-device"):
-        Machine(made, Clock.VIRTUAL, Wrong())
+        PseriesMachine(made, Clock.VIRTUAL, Wrong())
 
 
 def test_without_qemu_the_package_is_named(made: GuestFiles, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", os.fspath(made.directory))
     with pytest.raises(InfraError, match="apt install qemu-system-ppc"):
-        Machine(made, Clock.VIRTUAL, NoFirmware())
+        PseriesMachine(made, Clock.VIRTUAL, NoFirmware())

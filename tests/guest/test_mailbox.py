@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from harness.guest.gate import GatedMailbox
 from harness.guest.mailbox import ACTIONS_MAX, MAGIC, MAILBOX_BYTES, Action, Call, Do, Kind, Mailbox, Reply
 from harness.vocab.errors import ProtocolError
 
@@ -47,7 +48,7 @@ def taken(mailbox: Mailbox) -> Call:
 @pytest.fixture
 def box(tmp_path: Path) -> Iterator[tuple[Mailbox, Processor]]:
     (tmp_path / "mailbox.mem").write_bytes(bytes(MAILBOX_BYTES))
-    mailbox = Mailbox(tmp_path)
+    mailbox = GatedMailbox(tmp_path)
     mailbox.settle()
     yield mailbox, Processor(tmp_path, mailbox)
     mailbox.close()

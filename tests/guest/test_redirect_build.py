@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from harness.guest.redirect import redirect, renamed
+from harness.guest.redirect import SYMBOLS, redirect, renamed
 from harness.guest.tools import CROSS
 from harness.vocab.errors import InfraError
+from harness.vocab.topology import Platform
 
 SUMS = {"phypsim_plpar_hcall": 0x11, "phypsim_plpar_hcall9": 0x22}
 
@@ -25,12 +26,12 @@ def test_two_names_and_their_sums_are_changed_and_nothing_else() -> None:
     after = versions(
         module_layout=1, phypsim_plpar_hcall=0x11, plpar_hcall_norets=3, phypsim_plpar_hcall9=0x22
     )
-    assert renamed(before, SUMS) == after
+    assert renamed(before, SUMS, SYMBOLS[Platform.POWERVM]) == after
 
 
 def test_a_driver_that_does_not_call_phyp_is_refused() -> None:
     with pytest.raises(InfraError, match="does not call plpar_hcall9"):
-        renamed(versions(plpar_hcall=2), SUMS)
+        renamed(versions(plpar_hcall=2), SUMS, SYMBOLS[Platform.POWERVM])
 
 
 DRIVER = """
@@ -80,3 +81,10 @@ def test_the_code_stays_and_the_calls_go_elsewhere(driver: Path, tmp_path: Path)
 def test_a_phypsim_that_lacks_an_export_is_refused(driver: Path, tmp_path: Path) -> None:
     with pytest.raises(InfraError, match="phypsim does not export phypsim_plpar_hcall9"):
         redirect(driver, symvers(tmp_path, "phypsim_plpar_hcall"), tmp_path)
+
+
+def test_the_driver_of_a_bare_metal_host_is_redirected_to_capicard() -> None:
+    sums = {"capicard_phb_to_cxl_mode": 0x21, "capicard_cxl_ioda_msi_setup": 0x22}
+    before = versions(pnv_phb_to_cxl_mode=1, pnv_cxl_get_irq_count=2, pnv_cxl_ioda_msi_setup=3)
+    after = versions(capicard_phb_to_cxl_mode=0x21, pnv_cxl_get_irq_count=2, capicard_cxl_ioda_msi_setup=0x22)
+    assert renamed(before, sums, SYMBOLS[Platform.POWERNV]) == after

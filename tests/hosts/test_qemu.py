@@ -16,12 +16,13 @@ from typing import Any
 import pytest
 
 from harness.guest import cache
-from harness.guest.machine import Clock
+from harness.guest.pseries import Clock
 from harness.guest.qmp import Event, QmpError
 from harness.hosts import guests, health, qemu, urls
+from harness.hosts.guesthost import Door, told
 from harness.hosts.host import Host
 from harness.hosts.lastwords import LastWords, in_short
-from harness.hosts.qemu import Door, QemuHost, told
+from harness.hosts.qemu import QemuHost
 from harness.hosts.serial import SerialDoor
 from harness.run.check import check_host
 from harness.vocab.errors import InfraError, ProtocolError, UsageError
@@ -35,7 +36,13 @@ PANIC = ["guest: prepared", "[   12.000500] ordinary", "[   12.000700] Kernel pa
 
 
 @pytest.mark.parametrize(
-    "url", ["qemu://powervm", "qemu://powervm?door=ssh&clock=real", "qemu://powervm?clock=virtual"]
+    "url",
+    [
+        "qemu://powervm",
+        "qemu://powervm?door=ssh&clock=real",
+        "qemu://powervm?clock=virtual",
+        "qemu://powernv",
+    ],
 )
 def test_a_good_url_passes(url: str) -> None:
     urls.check([url], dict)
@@ -43,24 +50,26 @@ def test_a_good_url_passes(url: str) -> None:
 
 def test_every_mistake_of_a_url_is_said_at_once() -> None:
     with pytest.raises(UsageError) as raised:
-        urls.check(["qemu://powernv?door=window&clock=real&clock=real&mutant=stale_mmio"], dict)
+        urls.check(["qemu://powervm?door=window&clock=real&clock=real&mutant=stale_mmio"], dict)
     said = [problem.what for problem in raised.value.problems]
     assert said == [
-        "unknown guest 'powernv'",
         "unknown door 'window'",
-        "unknown query key 'mutant'",
+        "unknown query key 'mutant' of powervm",
         "more than one clock",
     ]
+    with pytest.raises(UsageError, match="unknown guest 'powermac'"):
+        urls.check(["qemu://powermac"], dict)
+    with pytest.raises(UsageError, match="unknown query key 'clock' of powernv"):
+        urls.check(["qemu://powernv?clock=virtual"], dict)
 
 
 def test_the_hello_tells_what_only_the_harness_knows() -> None:
     facts = {"afu0.0": {"unit": 16}, "host": {"guest_build": "0123"}}
-    hello = json.loads(told(HELLO, facts, Clock.VIRTUAL))["hello"]
+    hello = json.loads(told(HELLO, facts, ["virtual-time"]))["hello"]
     assert hello["features"] == ["kernel-log", "virtual-time"]
     assert hello["facts"] == facts
-    assert "virtual-time" not in json.loads(told(HELLO, {}, Clock.REAL))["hello"]["features"]
     with pytest.raises(ProtocolError, match="makes no sense"):
-        told(b'{"hello": 3}', {}, Clock.REAL)
+        told(b'{"hello": 3}', {}, ())
 
 
 # Last words -------------------------------------------------------------------------------------------------
@@ -400,9 +409,9 @@ def test_a_killed_harness_leaves_neither_process_nor_file() -> None:
     if why := missing():
         pytest.skip(f"no guest is tried: {why}")
     program = (
-        "from harness.guest import cache, machine\n"
+        "from harness.guest import cache, pseries\n"
         "from harness.hosts.guests import Guests\n"
-        "g = Guests(cache.finished(), machine.Clock.VIRTUAL)\n"
+        "g = Guests(cache.finished(), pseries.Clock.VIRTUAL)\n"
         "guest = g.boot()\n"
         "print(guest.machine._process.pid, g.files.directory, flush=True)\n"
         "import time; time.sleep(100)\n"

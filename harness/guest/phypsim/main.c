@@ -12,11 +12,21 @@
 
 #include <linux/module.h>
 
+static int plug_mailbox_in(void)
+{
+	struct pci_dev *device = find_shared_memory(MAILBOX_SLOT);
+
+	if (device)
+		return mailbox_open(device);
+	pr_err("no ivshmem device in PCI slot %#x: QEMU has to plug the mailbox in there\n", MAILBOX_SLOT);
+	return -ENODEV;
+}
+
 static const struct {
 	const char *what;
 	int (*open)(void);
 } steps[] = {
-	{ "mailbox", mailbox_open },
+	{ "mailbox", plug_mailbox_in },
 	{ "AFU memory", areas_open },
 	{ "interrupts", irqs_open },
 	{ "facilities", facilities_hello },

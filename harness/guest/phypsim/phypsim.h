@@ -1,19 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * What the files of this module ask of each other.
- *
- * "Locked" in a comment means: called with the mailbox's lock held and interrupts off.
+ * What the files of this module ask of each other; "locked" is explained in call.h.
  */
 #ifndef PHYPSIM_H
 #define PHYPSIM_H
 
-#include <linux/pci.h>
-#include <linux/types.h>
-
-#include "mailbox.h"
-
-#undef pr_fmt
-#define pr_fmt(format) "phypsim: " format
+#include "call.h"
 
 #define AFUS_MAX	8
 #define CARDS_MAX	2
@@ -36,46 +28,13 @@
 #define IRQ_FIRST		0x1e00
 #define IRQ_COUNT		0x80
 
-struct parked;
-
-/* One request, and what its sender wants to know of the reply. */
-struct call {
-	u64 kind;
-	u64 opcode;
-	u64 args[ARGS];
-	bool may_sleep;
-	const void *text;
-	u32 text_bytes;
-
-	char *answer;		/* room of TEXT_BYTES for the reply's text; may be NULL */
-	u32 answer_bytes;
-	bool has_reply;		/* a sound one; without it rc is H_HARDWARE */
-	s64 rc;
-	u64 ret[ARGS];
-	struct parked *parked;	/* set when the sender has to sleep and then ask again with KIND_WAKE */
-	bool has_changed_areas;	/* set by an isolation or its end */
-};
-
-/* mailbox.c */
-int mailbox_open(void);
-void mailbox_exchange(struct call *call);
-void mailbox_exchange_locked(struct call *call);
-unsigned long mailbox_lock(void);
-void mailbox_unlock(unsigned long flags);
-int mailbox_copy_text(void *to, u64 offset, u64 bytes);		/* locked, from the reply at hand */
+/* gate.c */
 struct pci_dev *find_shared_memory(unsigned int slot);
-
-/* action.c */
-void carry_out(struct call *call, u64 kind, u64 a, u64 b, u64 c);	/* locked */
 
 /* park.c */
 int park(struct call *call, u64 token);		/* locked */
 int release_parked(u64 token);			/* locked */
 u64 sleep_parked(struct parked *parked);	/* gives the token back */
-
-/* timer.c */
-void timer_init(void);
-void timer_want(u64 time_ns);			/* locked */
 
 /* area.c */
 int areas_open(void);
@@ -93,8 +52,5 @@ int irq_raise(u64 index);			/* locked */
 int facilities_hello(void);
 int facility_later(u64 card, bool is_return, bool needs_worker);	/* locked */
 void facilities_now(void);			/* may sleep */
-
-/* console.c */
-int console_open(void);
 
 #endif

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * The layout of the mailbox: memory that the guest and the simulated PHYP on the host share.
+ * The layout of the mailbox: memory that the guest and the program on the host share.
  *
  * Everything is little endian and naturally aligned. The guest is the only one that asks; one request at
  * a time. Both sides keep this table by hand, so a change of it is a change of MAILBOX_VERSION.
  *
- * How a request travels, and why guest time stands still meanwhile:
+ * How a request travels on a PowerVM guest, and why guest time stands still meanwhile (a bare-metal one
+ * rings the device's own doorbell and waits, see capicard/doorbell.c):
  *   1. the guest fills in the request, its `seq` one higher than before, and sets `is_pending`
  *   2. it writes 16 bytes (the first eight: seq, little endian) to the virtual terminal DOORBELL_UNIT,
  *      which wakes the host's process
@@ -17,18 +18,14 @@
  * A snapshot may be taken between 2 and 3. Who restores one closes the gate, unless `is_pending` is set
  * and the reply's `seq` is that of the request: then the gate has to be open.
  */
-#ifndef PHYPSIM_MAILBOX_H
-#define PHYPSIM_MAILBOX_H
+#ifndef CAPI_MAILBOX_H
+#define CAPI_MAILBOX_H
 
 #include <linux/types.h>
 
 #define MAILBOX_MAGIC		0x314d495350594850ULL	/* "PHYPSIM1" */
 #define MAILBOX_VERSION		1
 #define MAILBOX_BYTES		0x10000
-
-#define DOORBELL_UNIT		0x71000001
-#define GATE_UNIT		0x71000002
-#define TERMINAL_BYTES		16	/* what H_PUT_TERM_CHAR takes at most */
 
 #define TEXT_BYTES		0x2000
 #define ARGS			9	/* of an hcall, and what it returns beside its code */
@@ -56,6 +53,10 @@ enum request_kind {
 	KIND_TIMER = 4,		/* the time asked for has come */
 	KIND_COMMAND = 5,	/* opcode: AFU; args[0]: process area, args[1]: value of its COMMAND register */
 	KIND_WAKE = 6,		/* args[0]: token of a parked hcall; the reply is the hcall's answer */
+	KIND_REGISTERS = 7,	/* opcode: card whose registers have changed; text: see watch.c */
+	KIND_RESET = 8,		/* opcode: card; args[0]: 1 hot, 3 fundamental */
+	KIND_THAW = 9,		/* opcode: card; args[0]: EEH PE, args[1]: 1 MMIO, 2 DMA, 3 both */
+	KIND_FREEZE = 10,	/* likewise */
 };
 
 #define REQUEST_MAY_SLEEP	(1 << 0)	/* the caller can be parked */
@@ -81,15 +82,16 @@ struct mailbox_reply {
 };
 
 enum action_kind {
-	ACTION_ISOLATE = 1,		/* a: AFU */
-	ACTION_EXPOSE = 2,		/* a: AFU */
-	ACTION_RAISE = 3,		/* a: index of the interrupt, 0 to IRQ_COUNT - 1 */
+	ACTION_ISOLATE = 1,		/* a: AFU, on bare metal card */
+	ACTION_EXPOSE = 2,		/* likewise */
+	ACTION_RAISE = 3,		/* a: index of the interrupt; on bare metal card, b: IVTE */
 	ACTION_PARK = 4,		/* a: token; only when the request said REQUEST_MAY_SLEEP */
 	ACTION_RELEASE = 5,		/* a: token */
 	ACTION_REMOVE_FACILITY = 6,	/* a: card */
 	ACTION_RETURN_FACILITY = 7,	/* a: card */
 	ACTION_COPY = 8,		/* a: real address, b: bytes, c: offset in the reply's text */
 	ACTION_WATCH = 9,		/* a: AFU, b: bitmap of process areas whose COMMAND is polled */
+	ACTION_WRITE = 10,		/* a: real address, b: value of 64 bits, as this processor stores it */
 };
 
 struct mailbox_action {

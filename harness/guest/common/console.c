@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * /dev/phypsim: the service processor's door, by which the agent asks the simulated PHYP for faults.
+ * /dev/phypsim or /dev/capicard: the door by which the agent asks the host's program for faults.
  *
- * One write is one JSON object, and PHYP's refusal is the write's error. A read then gives PHYP's answer, if
- * it said more than that. When a write returns, all that it led to in the device tree has happened.
+ * One write is one JSON object, and a refusal is the write's error. A read then gives the answer, if there
+ * was more to say than that. When a write returns, all that it led to in the guest has happened.
  */
-#include "phypsim.h"
+#include "call.h"
 
 #include <linux/fs.h>
 #include <linux/miscdevice.h>
@@ -48,9 +48,10 @@ static long order(struct door *door, const char __user *from, size_t bytes)
 
 	if (copy_from_user(door->order, from, bytes))
 		return -EFAULT;
+	order_prepare(&call);
 	mailbox_exchange(&call);
 	door->answer_bytes = call.answer_bytes;
-	facilities_now();
+	order_done();
 	if (!call.has_reply || call.rc > 0 || call.rc < -MAX_ERRNO)
 		return -EIO;
 	return call.rc ?: bytes;
@@ -98,7 +99,7 @@ static const struct file_operations operations = {
 
 static struct miscdevice device = {
 	.minor = MISC_DYNAMIC_MINOR,
-	.name = "phypsim",
+	.name = console_name,
 	.fops = &operations,
 	.mode = 0600,
 };

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The one timer of the simulated PHYP: each reply says when, in guest time, it wants to be asked next.
+ * The one timer of the host's program: each reply says when, in guest time, it wants to be asked next.
  *
- * PHYP has no clock of its own, so that what it does by itself comes at the same guest time in every run.
+ * It has no clock of its own, so that what it does by itself comes at the same guest time in every run.
  * One that wants the past again and again must not stop the guest, so it is asked a little later than now.
  */
-#include "phypsim.h"
+#include "call.h"
 
 #include <linux/hrtimer.h>
 

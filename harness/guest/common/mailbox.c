@@ -1,14 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The mailbox: sends one request at a time to the simulated PHYP on the host and carries out its reply.
+ * The mailbox: sends one request at a time to the program on the host and carries out its reply.
  *
- * The guest never spins for the reply: under QEMU's icount, spinning would turn the host's real time into
- * guest time and no run would be like another. It blocks in the hypervisor instead, see mailbox.h.
+ * How the guest waits for the reply is each module's own: see pass_gate() in gate.c and doorbell.c.
  *
  * The reply comes from another program: every length and count in it is checked before use. One that does
  * not fit answers the caller with H_HARDWARE, and nothing of it is carried out.
  */
-#include "phypsim.h"
+#include "call.h"
 
 #include <linux/io.h>
 #include <linux/ktime.h>
@@ -16,10 +15,6 @@
 #include <linux/smp.h>
 #include <linux/spinlock.h>
 #include <asm/hvcall.h>
-
-#define IVSHMEM_VENDOR	0x1af4
-#define IVSHMEM_DEVICE	0x1110
-#define IVSHMEM_BAR	2
 
 static DEFINE_RAW_SPINLOCK(lock);
 static void __iomem *memory;
@@ -51,26 +46,10 @@ static void put32(unsigned long offset, u32 value)
 #define IN_ACTION(i, field)	(ACTIONS_OFFSET + (i) * sizeof(struct mailbox_action) + \
 				 offsetof(struct mailbox_action, field))
 
-struct pci_dev *find_shared_memory(unsigned int slot)
+int mailbox_open(struct pci_dev *device)
 {
-	struct pci_dev *device = NULL;
-
-	while ((device = pci_get_device(IVSHMEM_VENDOR, IVSHMEM_DEVICE, device)))
-		if (PCI_SLOT(device->devfn) == slot)
-			return device;
-	return NULL;
-}
-
-int mailbox_open(void)
-{
-	struct pci_dev *device = find_shared_memory(MAILBOX_SLOT);
 	int rc;
 
-	if (!device) {
-		pr_err("no ivshmem device in PCI slot %#x: QEMU has to plug the mailbox in there\n",
-		       MAILBOX_SLOT);
-		return -ENODEV;
-	}
 	rc = pci_enable_device(device);
 	if (rc)
 		return rc;
@@ -85,7 +64,7 @@ int mailbox_open(void)
 	/* Nobody would ever open the gate, and the guest would stop in it for good. */
 	if (get64(IN_HEADER(magic)) != MAILBOX_MAGIC || get32(IN_HEADER(version)) != MAILBOX_VERSION ||
 	    !get32(IN_HEADER(is_host_ready))) {
-		pr_err("nobody answers the mailbox: magic %#llx, version %u, ready %u; start PHYP before the guest\n",
+		pr_err("nobody answers the mailbox: magic %#llx, version %u, ready %u; start the program on the host before the guest\n",
 		       get64(IN_HEADER(magic)), get32(IN_HEADER(version)), get32(IN_HEADER(is_host_ready)));
 		return -ENXIO;
 	}
@@ -122,19 +101,14 @@ static void fill_in(const struct call *call)
 		memcpy_toio(memory + REQUEST_TEXT_OFFSET, call->text, call->text_bytes);
 }
 
-/* Wake the host, and be stopped in the hypervisor until it has replied. */
-static bool pass_gate(void)
+bool mailbox_has_answer(u64 seq)
 {
-	/* The terminal takes its characters from registers, the first from the highest byte. */
-	u64 characters = swab64(seq);
-
-	return !plpar_hcall_norets(H_PUT_TERM_CHAR, DOORBELL_UNIT, TERMINAL_BYTES, characters, 0) &&
-	       !plpar_hcall_norets(H_PUT_TERM_CHAR, GATE_UNIT, TERMINAL_BYTES, characters, 0);
+	return get64(IN_REPLY(seq)) == seq;
 }
 
 static bool is_reply_sound(void)
 {
-	return get64(IN_REPLY(seq)) == seq && get32(IN_REPLY(actions)) <= ACTIONS_MAX &&
+	return mailbox_has_answer(seq) && get32(IN_REPLY(actions)) <= ACTIONS_MAX &&
 	       get32(IN_REPLY(text_bytes)) <= TEXT_BYTES;
 }
 
@@ -169,15 +143,15 @@ void mailbox_exchange_locked(struct call *call)
 	seq++;
 	fill_in(call);
 	put32(IN_HEADER(is_pending), 1);
-	is_through = pass_gate();
+	is_through = pass_gate(seq);
 	put32(IN_HEADER(is_pending), 0);
 	call->has_reply = is_through && is_reply_sound();
 	if (call->has_reply) {
 		take_reply(call);
 		return;
 	}
-	pr_err_once("request %llu of kind %llu: %s; reply %llu with %u actions and %u bytes of text; PHYP answers H_HARDWARE\n",
-		    seq, call->kind, is_through ? "the reply does not fit" : "no terminals for it",
+	pr_err_once("request %llu of kind %llu: %s; reply %llu with %u actions and %u bytes of text; H_HARDWARE is the answer\n",
+		    seq, call->kind, is_through ? "the reply does not fit" : "nobody took it",
 		    get64(IN_REPLY(seq)), get32(IN_REPLY(actions)), get32(IN_REPLY(text_bytes)));
 }
 

@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * What the EEH core does to a card's PE, as the host has to know: resets, thaws, freezes.
+ *
+ * The kernel performs them by calls of the firmware, which act on QEMU's PHB; nothing there is a card. So the
+ * kernel's own functions are watched with kprobes. All run with preemption off.
+ */
+#include "capicard.h"
+
+#include <linux/kprobes.h>
+#include <asm/eeh.h>
+
+/* The first arguments of a function are in registers 3 and up. */
+static u64 argument(struct pt_regs *regs, unsigned int number)
+{
+	return regs->gpr[3 + number];
+}
+
+static void tell(struct card *card, u64 kind, u64 a, u64 b)
+{
+	struct call call = { .kind = kind, .opcode = card->index, .args = { a, b } };
+	unsigned long flags = mailbox_lock();
+
+	mailbox_exchange_locked(&call);
+	watch_note(card);
+	mailbox_unlock(flags);
+}
+
+/* pnv_eeh_reset(pe, option): reset asserted; its end is no matter. */
+static int before_reset(struct kprobe *probe, struct pt_regs *regs)
+{
+	struct eeh_pe *pe = (struct eeh_pe *)argument(regs, 0);
+	int option = argument(regs, 1);
+	unsigned int index;
+
+	if (option != EEH_RESET_HOT && option != EEH_RESET_FUNDAMENTAL)
+		return 0;
+	for (index = 0; index < cards_count(); index++)
+		if (card_at(index)->phb == pe->phb)
+			tell(card_at(index), KIND_RESET, option, 0);
+	return 0;
+}
+
+/* opal_pci_eeh_freeze_clear(phb, pe, what), and likewise _set. */
+static int on_state(struct pt_regs *regs, u64 kind)
+{
+	u64 phb = argument(regs, 0);
+	u64 pe = argument(regs, 1);
+	u64 what = argument(regs, 2);
+	unsigned int index;
+
+	for (index = 0; index < cards_count(); index++)
+		if (card_at(index)->opal_id == phb)
+			tell(card_at(index), kind, pe, what);
+	return 0;
+}
+
+static int before_thaw(struct kprobe *probe, struct pt_regs *regs)
+{
+	return on_state(regs, KIND_THAW);
+}
+
+static int before_freeze(struct kprobe *probe, struct pt_regs *regs)
+{
+	return on_state(regs, KIND_FREEZE);
+}
+
+static struct kprobe probes[] = {
+	{ .symbol_name = "pnv_eeh_reset", .pre_handler = before_reset },
+	{ .symbol_name = "opal_pci_eeh_freeze_clear", .pre_handler = before_thaw },
+	{ .symbol_name = "opal_pci_eeh_freeze_set", .pre_handler = before_freeze },
+};
+
+int eeh_open(void)
+{
+	unsigned int i;
+	int rc;
+
+	for (i = 0; i < ARRAY_SIZE(probes); i++) {
+		rc = register_kprobe(&probes[i]);
+		if (rc) {
+			pr_err("no probe at %s: error %d\n", probes[i].symbol_name, rc);
+			return rc;
+		}
+	}
+	return 0;
+}

@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * pciprep: prepares the PCI devices of the powernv guest, so that EEH cases are quick and can follow each other.
+ *
+ * - After it has reset a bus, the PCI core waits for the devices below to answer. On this machine EEH blocks their
+ *   configuration space meanwhile, so that this takes the whole 65 s that the core is patient for. Devices that
+ *   need no time after power-up (d3cold_delay 0) are not waited for. With wait=1 they are, as on a plain kernel.
+ * - The kernel counts the freezes of each EEH PE for an hour. Writing to `forget` sets the counts to zero: for the
+ *   next case that hour is over.
+ * - Reading `pes` gives a line for each device below a root port: its address, the state of its EEH PE in
+ *   hexadecimal (EEH_PE_* of asm/eeh.h) and the count. It looks at memory only: asking the firmware would make EEH
+ *   take notice of a freeze.
+ */
+#include <linux/module.h>
+#include <linux/notifier.h>
+#include <linux/pci.h>
+#include <asm/eeh.h>
+
+static bool wait;
+module_param(wait, bool, 0444);
+MODULE_PARM_DESC(wait, "let the PCI core wait for devices after a reset of their bus");
+
+static int device_changed(struct notifier_block *block, unsigned long what, void *device)
+{
+	if (what == BUS_NOTIFY_ADD_DEVICE && !wait)
+		to_pci_dev(device)->d3cold_delay = 0;
+	return NOTIFY_OK;
+}
+
+static struct notifier_block watch = { .notifier_call = device_changed };
+
+static struct eeh_pe *pe_below_port(struct pci_dev *device)
+{
+	struct eeh_dev *edev = pci_dev_to_eeh_dev(device);
+
+	return edev && !pci_is_root_bus(device->bus) ? edev->pe : NULL;
+}
+
+static int forget(const char *text, const struct kernel_param *parameter)
+{
+	struct pci_dev *device = NULL;
+	struct eeh_pe *pe;
+
+	pci_lock_rescan_remove();
+	for_each_pci_dev(device) {
+		pe = pe_below_port(device);
+		if (pe)
+			pe->freeze_count = 0;
+	}
+	pci_unlock_rescan_remove();
+	return 0;
+}
+
+static int pes(char *text, const struct kernel_param *parameter)
+{
+	struct pci_dev *device = NULL;
+	struct eeh_pe *pe;
+	int length = 0;
+
+	pci_lock_rescan_remove();
+	for_each_pci_dev(device) {
+		pe = pe_below_port(device);
+		if (pe)
+			length += scnprintf(text + length, PAGE_SIZE - length, "%s %x %d\n", pci_name(device),
+					    pe->state, pe->freeze_count);
+	}
+	pci_unlock_rescan_remove();
+	return length;
+}
+
+static const struct kernel_param_ops forget_ops = { .set = forget };
+static const struct kernel_param_ops pes_ops = { .get = pes };
+module_param_cb(forget, &forget_ops, NULL, 0200);
+module_param_cb(pes, &pes_ops, NULL, 0400);
+
+static int __init pciprep_init(void)
+{
+	struct pci_dev *device = NULL;
+	int error = bus_register_notifier(&pci_bus_type, &watch);
+
+	if (error)
+		return error;
+	for_each_pci_dev(device)
+		device_changed(&watch, BUS_NOTIFY_ADD_DEVICE, &device->dev);
+	return 0;
+}
+
+static void __exit pciprep_exit(void)
+{
+	bus_unregister_notifier(&pci_bus_type, &watch);
+}
+
+module_init(pciprep_init);
+module_exit(pciprep_exit);
+MODULE_DESCRIPTION("Prepares PCI devices for EEH cases that follow each other");
+MODULE_LICENSE("GPL");
