@@ -65,8 +65,11 @@ def is_closing(step: Step) -> bool:
 
 
 def without(case: Case, indexes: frozenset[int]) -> Case:
-    """The case without these steps."""
-    return case.with_steps(tuple(step for index, step in enumerate(case.steps) if index not in indexes))
+    """The case without these steps, and without the need of devices that no other step names."""
+    steps = tuple(step for index, step in enumerate(case.steps) if index not in indexes)
+    named = {f"device:{step.event.details.get('device')}" for step in steps}
+    needs = frozenset(need for need in case.needs if not need.startswith("device:") or need in named)
+    return replace(case, steps=steps, needs=needs)
 
 
 def without_triggers(case: Case) -> Iterator[Case]:

@@ -17,7 +17,7 @@ TOPOLOGIES = {
     name: topology_from_json(value)
     for name, value in json.loads((FIXTURES / "wire" / "traces.json").read_text())["topologies"].items()
 }
-LOGS = sorted((FIXTURES / "klog").glob("*.log"))
+LOGS = sorted([*(FIXTURES / "klog").glob("*.log"), *(FIXTURES / "klog" / "eeh").glob("*.log")])
 
 
 def records_of(text: str) -> list[str]:
@@ -111,3 +111,19 @@ def test_lines_of_eeh_are_read_anew_because_they_depend_on_others() -> None:
         reader.read(f"6,1,2,-;EEH: Recovering {place}")
         subjects.append(reader.read("6,1,2,-;EEH: Recovery successful.").subject)
     assert subjects == ["card0", "card1"]
+
+
+def test_the_only_device_of_a_phb_is_known_by_it_whatever_its_number_is() -> None:
+    """A device that was plugged anew may be in another EEH PE than at first."""
+    topology = TOPOLOGIES["powernv-devices"]
+    read = KlogReader(topology).read
+    assert read("3,1,2,-;EEH: Frozen PHB#5-PE#3 detected").subject == "nvme-0"
+    assert read("3,1,2,-;EEH: Frozen PHB#6-PE#3 detected").subject == ""
+
+
+def test_the_drivers_of_cards_are_told_without_a_mark() -> None:
+    """Of a card the trace tells more, and one mark more would be another phase to its oracles."""
+    read = KlogReader(TOPOLOGIES["powernv"]).read
+    read("3,1,2,-;EEH: Recovering PHB#0-PE#1")
+    said = read("6,1,2,-;EEH: Beginning: 'error_detected(IO frozen)'")
+    assert (said.subject, said.phase) == ("card0", None)
