@@ -21,6 +21,7 @@ from harness.vocab.verdict import Finding
 
 NAME = "recovery_confirmed"
 _FORCE = "eeh_force_recover"
+_FENCED = "EEH: Fenced PHB"
 
 
 def judge(history: History) -> Iterator[Finding]:
@@ -54,7 +55,13 @@ def _confirming(history: History) -> tuple[Phase, ...]:
 
 
 def _is_confirmed(episode: Episode, quiesce: Record, confirming: tuple[Phase, ...]) -> bool:
-    return any(mark.time_us <= quiesce.time_us for mark in episode.of(*confirming))
+    """Whether a state was read in time, or the firmware itself has said that the host bridge is fenced.
+
+    That line of the log has no time that can be compared with those of the trace.
+    """
+    return any(mark.time_us <= quiesce.time_us for mark in episode.of(*confirming)) or any(
+        str(mark.data.get("text", "")).startswith(_FENCED) for mark in episode.of(Phase.DETECTED)
+    )
 
 
 def _is_reason(item: Disturbance, quiesce: Record) -> bool:

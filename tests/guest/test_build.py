@@ -304,11 +304,20 @@ def test_the_guest_that_is_built_here_has_its_parts() -> None:
         built = cache.finished()
     except InfraError as error:
         pytest.skip(str(error))
-    assert set(built.identity.files) == {"vmlinux", "initramfs.gz", "phypsim.ko", "pciprep.ko", "cxl.ko"}
+    assert set(built.identity.files) == {
+        "vmlinux",
+        "initramfs.gz",
+        "phypsim.ko",
+        "pciprep.ko",
+        "capicard.ko",
+        "cxl-powervm.ko",
+        "cxl-powernv.ko",
+    }
     assert ".text" in built.identity.code
     assert built.vmlinux.read_bytes()[:6] == b"\x7fELF\x02\x01"
-    driver = (built.directory / "cxl.ko").read_bytes()
-    assert b"\0phypsim_plpar_hcall9\0" in driver
-    assert f"vermagic={built.identity.kernel} ".encode() in driver
+    for name, call in (("powervm", b"phypsim_plpar_hcall9"), ("powernv", b"capicard_phb_to_cxl_mode")):
+        driver = (built.directory / f"cxl-{name}.ko").read_bytes()
+        assert b"\0" + call + b"\0" in driver
+        assert f"vermagic={built.identity.kernel} ".encode() in driver
     assert built.initramfs.stat().st_size < 16 << 20
     assert initramfs.compressed(b"")[:4] == built.initramfs.read_bytes()[:4]
