@@ -40,6 +40,7 @@ _NEEDS: dict[Platform, dict[Phase, Phase]] = {
         Phase.RECOVERED: Phase.SLOT_RESET,
     },
 }
+_RECOVERER = "eehd"
 _ONCE = frozenset({Phase.SLOT_RESET, Phase.RESUME})
 _RESTARTS = (Phase.DETECTED, Phase.CONFIRMED, Phase.QUIESCE)
 _ANYBODYS = frozenset({Phase.QUIESCE, Phase.FAILED_PERMANENTLY})
@@ -68,7 +69,7 @@ def _walk(history: History, episode: Episode) -> Iterator[Finding]:
     for mark in _own_marks(history, episode):
         phase = mark.phase
         assert phase is not None
-        if phase in _RESTARTS and not is_hotplug:
+        if phase in _RESTARTS and not is_hotplug and not _is_wait(mark):
             seen = {phase: seen[phase] for phase in (Phase.QUIESCE,) if phase in seen}
         is_hotplug |= phase is Phase.RESET and _HOTPLUG in str(mark.data.get("text", ""))
         needed = needs.get(phase)
@@ -80,6 +81,14 @@ def _walk(history: History, episode: Episode) -> Iterator[Finding]:
             message = f"{episode.afu}: {phase.value} at {ms(first.time_us)} and again at {ms(mark.time_us)}"
             yield Finding(NAME, f"{phase.value}-twice", message, (first.seq, mark.seq))
         seen.setdefault(phase, mark)
+
+
+def _is_wait(mark: Record) -> bool:
+    """Whether this is EEH's own thread, which reads the state until its reset is done.
+
+    When it finds another error, it says so in the log, too.
+    """
+    return mark.phase is Phase.CONFIRMED and mark.data.get("comm") == _RECOVERER
 
 
 def _own_marks(history: History, episode: Episode) -> list[Record]:

@@ -1,8 +1,9 @@
 """Oracle: no recovery starts before the device's state was read and found bad, and none without a reason.
 
 Confirmed is: on bare metal the state of the EEH PE was read as frozen (without the probe, the kernel says
-that it is), on PowerVM a state other than NORMAL was read. It must come after the last recovery and before
-the quiesce. What an administrator asks for (a reset, an unbind, a forced recovery) needs no confirmation.
+that it is), or the firmware told of the freeze and nobody has read otherwise; on PowerVM a state other than
+NORMAL was read. It must come after the last recovery and before the quiesce. What an administrator asks for
+(a reset, an unbind, a forced recovery) needs no confirmation.
 """
 
 from __future__ import annotations
@@ -21,12 +22,12 @@ from harness.vocab.verdict import Finding
 
 NAME = "recovery_confirmed"
 _FORCE = "eeh_force_recover"
-_FENCED = "EEH: Fenced PHB"
+_STATE = "pnv_eeh_get_state"
+_FIRMWARES_WORD = ("EEH: Fenced PHB", "EEH: Frozen PE#")  # from the firmware's list of errors
 
 
 def judge(history: History) -> Iterator[Finding]:
     """Look at the first quiesce of every episode."""
-    confirming = _confirming(history)
     for afu, found in episodes(history).items():
         reach = disturbances(history).get(afu, ())
         for episode in found:
@@ -37,7 +38,7 @@ def judge(history: History) -> Iterator[Finding]:
             if not any(_is_reason(item, quiesce) for item in reach):
                 message = f"{afu} was quiesced at {ms(quiesce.time_us)}, and nothing had happened to it"
                 yield Finding(NAME, "needless", message, (quiesce.seq,))
-            elif not _is_confirmed(episode, quiesce, confirming) and not any(
+            elif not _is_confirmed(history, episode, quiesce) and not any(
                 _is_asked_for(item, quiesce) for item in reach
             ):
                 message = (
@@ -54,14 +55,28 @@ def _confirming(history: History) -> tuple[Phase, ...]:
     return Phase.CONFIRMED, Phase.DETECTED
 
 
-def _is_confirmed(episode: Episode, quiesce: Record, confirming: tuple[Phase, ...]) -> bool:
-    """Whether a state was read in time, or the firmware itself has said that the host bridge is fenced.
-
-    That line of the log has no time that can be compared with those of the trace.
-    """
-    return any(mark.time_us <= quiesce.time_us for mark in episode.of(*confirming)) or any(
-        str(mark.data.get("text", "")).startswith(_FENCED) for mark in episode.of(Phase.DETECTED)
+def _is_confirmed(history: History, episode: Episode, quiesce: Record) -> bool:
+    """Whether a state was read as bad in time, or the firmware itself has told what is frozen or fenced."""
+    if any(mark.time_us <= quiesce.time_us for mark in episode.of(*_confirming(history))):
+        return True
+    has_told = any(
+        str(mark.data.get("text", "")).startswith(_FIRMWARES_WORD) for mark in episode.of(Phase.DETECTED)
     )
+    return has_told and not _was_good(history, episode.afu, quiesce)
+
+
+def _was_good(history: History, afu: str, quiesce: Record) -> bool:
+    """Whether the state that was read last, since the recovery before, was a good one."""
+    card = history.topology.afu(afu).card
+    was_good = False
+    for record in history.records:
+        if record.time_us > quiesce.time_us or record.subject != card:
+            continue
+        if record.phase is Phase.RECOVERED:
+            was_good = False
+        elif record.name == _STATE:
+            was_good = record.data.get("frozen") == 0
+    return was_good
 
 
 def _is_reason(item: Disturbance, quiesce: Record) -> bool:
