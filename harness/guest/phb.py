@@ -81,7 +81,7 @@ class Phb:
         self._lock = RLock()
         self._pe: int | None = None
         self._rom: int | None = None  # what the ROM's register was before it was laid over the BAR
-        self._translation: tuple[int, ...] = ()  # the PE's TVEs while it has none
+        self._translation: dict[int, int] = {}  # TVEs that were taken away
 
     def connect(self, machine: Machine, qtest: Qtest) -> None:
         """The PHB is one of this machine's. To be called before anything else."""
@@ -101,6 +101,13 @@ class Phb:
     def freeze(self) -> None:
         """Freeze the device's PE, and raise the error interrupt. Raises InfraError: QEMU is gone."""
         self._freeze(is_fence=False)
+
+    def hold(self, pe: int) -> None:
+        """Freeze PE `pe` as firmware does when it is asked to, which is no error. Raises InfraError.
+
+        It need not be the device's any more: the kernel releases a PE in the middle of a recovery.
+        """
+        self._freeze(is_fence=False, held=pe)
 
     def fence(self) -> None:
         """Freeze it in a way that firmware makes a fence of the PHB of. Raises InfraError."""
@@ -138,7 +145,7 @@ class Phb:
                 if not is_mmio_frozen:
                     self._expose()
                 if not is_dma_frozen:
-                    self._let_dma(self._pe)
+                    self._let_dma()
                 if is_mmio_frozen or is_dma_frozen:
                     return
                 self._set_peev(self._pe, is_set=False)
@@ -154,10 +161,12 @@ class Phb:
 
     # -------------------------------------------------------------------------------------------------------
 
-    def _freeze(self, *, is_fence: bool) -> None:
+    def _freeze(self, *, is_fence: bool, held: int | None = None) -> None:
         with self._lock:
             with self._still():
-                self._pe = pe = self.pe
+                pe = self.pe if held is None else held
+                self._let_go_of_others(pe)
+                self._pe = pe
                 if is_fence:
                     self._qtest.writeq(self._pest(pe), _FENCING_LOAD)
                 self._write(_PESTA, pe, _FIRST_BIT)
@@ -165,9 +174,21 @@ class Phb:
                 self._set_peev(pe, is_set=True)
                 if self._hiding.rom_bytes:
                     self._hide()
+                if self._hiding.rom_bytes and not self._hiding.is_own:  # cards do no DMA
                     self._stop_dma(pe)
-            self.freezes += 1
-        self._interrupt()
+            self.freezes += held is None
+        if held is None:
+            self._interrupt()
+
+    def _let_go_of_others(self, pe: int) -> None:
+        """A PE that was thawed since the last look must not stay in the PEEV for ever."""
+        before = self._pe
+        if before in (None, pe):
+            return
+        assert before is not None
+        if not self._read(_PESTA, before) and not self._read(_PESTB, before):
+            self._set_peev(before, is_set=False)
+            self._qtest.writeq(self._pest(before), 0)
 
     def _interrupt(self) -> None:
         (source,) = self._qtest.readq(self._base + _LSI_SOURCE)
@@ -229,17 +250,16 @@ class Phb:
         return _DEVICE if self._hiding.is_own else _SHUTTER
 
     def _stop_dma(self, pe: int) -> None:
-        if not self._translation:
-            entries = range(pe * _TVES_PER_PE, (pe + 1) * _TVES_PER_PE)
-            self._translation = tuple(self._read(_TVT, entry) for entry in entries)
-            for entry in entries:
+        for entry in range(pe * _TVES_PER_PE, (pe + 1) * _TVES_PER_PE):
+            if value := self._read(_TVT, entry):
+                self._translation[entry] = value
                 self._write(_TVT, entry, 0)
 
-    def _let_dma(self, pe: int) -> None:
-        before, self._translation = self._translation, ()
-        for entry, value in enumerate(before, pe * _TVES_PER_PE):
+    def _let_dma(self) -> None:
+        for entry, value in self._translation.items():
             if not self._read(_TVT, entry):  # firmware writes them anew when it resets the PHB
                 self._write(_TVT, entry, value)
+        self._translation.clear()
 
     def _config(self, device: int, register: int) -> int:
         self._address(device, register)
