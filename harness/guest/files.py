@@ -9,7 +9,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import NamedTuple, Self
@@ -45,18 +45,24 @@ class GuestFiles:
     @classmethod
     def make(cls, initramfs: Path, layout: Layout) -> Self:
         """Make the directory and all files that QEMU is started with. Raises InfraError."""
-        try:
-            directory = Path(tempfile.mkdtemp(prefix="capi-guest-", dir=_place()))
-        except OSError as error:
-            raise InfraError(f"no directory for the guest's files: {error}") from error
         keys = Keys.generate()
-        files = cls(directory, keys.client_private, keys.host_public)
+        files = cls(_made(), keys.client_private, keys.host_public)
         try:
             files._fill(initramfs, layout, keys)
         except OSError as error:
             files.remove()
             raise InfraError(f"the guest's files cannot be made: {error}; is the disk full?") from error
         return files
+
+    def copied(self) -> Self:
+        """All of it once more, to restore the same guest with. Raises InfraError."""
+        directory = _made()
+        try:
+            shutil.copytree(self.directory, directory, dirs_exist_ok=True)
+        except OSError as error:  # of which shutil.Error is one
+            shutil.rmtree(directory, ignore_errors=True)
+            raise InfraError(f"the guest's files cannot be copied: {error}; is the disk full?") from error
+        return replace(self, directory=directory)
 
     def _fill(self, initramfs: Path, layout: Layout, keys: Keys) -> None:
         with self.initramfs.open("wb") as out:
@@ -108,6 +114,14 @@ class GuestFiles:
     def remove(self) -> None:
         """Remove the directory. Never raises."""
         shutil.rmtree(self.directory, ignore_errors=True)
+
+
+def _made() -> Path:
+    """A new private directory. Raises InfraError."""
+    try:
+        return Path(tempfile.mkdtemp(prefix="capi-guest-", dir=_place()))
+    except OSError as error:
+        raise InfraError(f"no directory for the guest's files: {error}") from error
 
 
 def _place() -> Path:

@@ -72,6 +72,7 @@ class Firmware:
         self._state = state
         self._answering = threading.Lock()  # a QEMU can be killed inside a call, and another come
         self._thread = threading.Thread(target=self._serve, name="firmware", daemon=True)
+        self._is_standing, self._may_go_on = threading.Event(), threading.Event()
         self.durations_us: deque[int] = deque(maxlen=_DURATIONS_KEPT)
         self.fault: BaseException | None = None
 
@@ -96,23 +97,40 @@ class Firmware:
         return self._state.facts
 
     def start(self) -> None:
-        """Begin to answer. QEMU's monitor must have answered, and the guest must not have called yet."""
-        self.settle()
-        self._thread.start()
+        """Begin to answer, or go on with another QEMU, that takes the place of one that has ended.
 
-    def settle(self) -> None:
-        """Get used to another QEMU, that takes the place of one that has ended. As with `start`."""
+        QEMU's monitor must have answered, and the guest must not have called yet.
+        """
+        self.go_on()
+        with self._answering:  # the guest before this one may have ended while it stood still
+            self._is_standing.clear()
+            self._may_go_on.clear()
         self._mailbox.settle()
+        if not self._thread.is_alive():
+            self._thread.start()
 
     def freeze(self) -> State:
         """A copy of all that answers depend on; the guest must stand still."""
         return copy.deepcopy(self._state)
+
+    def adopted(self, state: State, others: Firmware) -> State:
+        """A copy of a state that `others` froze, with our memories in the place of theirs."""
+        ours = {id(their): our for their, our in zip(others._memories, self._memories, strict=True)}
+        return copy.deepcopy(state, ours)
 
     def thaw(self, state: State) -> None:
         """Go back to `state`, which stays as it is; the guest must stand still."""
         with self._answering:
             self._state = copy.deepcopy(state)
             self._mailbox.reset()
+
+    def wait_standing(self, timeout_s: float) -> bool:
+        """Whether the guest has asked to stand still, and now does, within `timeout_s`."""
+        return self._is_standing.wait(timeout_s)
+
+    def go_on(self) -> None:
+        """Let a guest that stands still go on. Never raises."""
+        self._may_go_on.set()
 
     def undisturbed(self, act: Callable[[], None]) -> None:
         """Perform `act` while no call is being answered."""
@@ -122,6 +140,7 @@ class Firmware:
     def stop(self) -> None:
         """End the thread and let go of the files. Never raises."""
         self._mailbox.stop()
+        self.go_on()
         if self._thread.is_alive():
             self._thread.join()
         self._mailbox.close()
@@ -135,7 +154,12 @@ class Firmware:
                 with self._answering:
                     call = self._mailbox.take()
                     if call is not None:
-                        self._mailbox.answer(call, self._state.answer(call))
-                self.durations_us.append((time.perf_counter_ns() - began) // 1000)
+                        reply = self._state.answer(call)
+                        if reply.stands_still:
+                            self._is_standing.set()
+                            self._may_go_on.wait()
+                        self._mailbox.answer(call, reply)
+                if not (call and reply.stands_still):
+                    self.durations_us.append((time.perf_counter_ns() - began) // 1000)
         except Exception as error:  # noqa: BLE001 a defect here costs the guest: its host says so
             self.fault = error

@@ -8,6 +8,7 @@ and `powernv.py`.
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import socket
@@ -49,6 +50,7 @@ _MONITOR_TIMEOUT_S = 30.0
 _WORDS_SHOWN = 600
 _SOCKETS = ("qmp", "console", "agent")
 _FORWARD = re.compile(r"HOST_FORWARD\]\s+\d+\s+127\.0\.0\.1\s+(\d+)")
+_USER_AND_SYSTEM_TIME = slice(11, 13)  # of /proc/PID/stat behind the name
 
 Words = Callable[[Mapping[str, int]], Sequence[str]]
 """Gives a command line, from the descriptors of the sockets by their names."""
@@ -106,6 +108,16 @@ class Machine:
     def is_alive(self) -> bool:
         """Whether QEMU runs."""
         return self._process.poll() is None
+
+    @property
+    def worked_s(self) -> float:
+        """How much of a processor's time QEMU has used, in seconds; none when it has ended."""
+        keeper = self._process.pid
+        with suppress(OSError, IndexError):
+            child = Path(f"/proc/{keeper}/task/{keeper}/children").read_text().split()[0]
+            fields = Path(f"/proc/{child}/stat").read_text().rpartition(")")[2].split()
+            return sum(map(int, fields[_USER_AND_SYSTEM_TIME])) / os.sysconf("SC_CLK_TCK")
+        return 0.0
 
     def resume(self) -> None:
         """Let the guest's processors run. Raises InfraError."""

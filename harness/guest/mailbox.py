@@ -92,13 +92,17 @@ class Call:
 
 @dataclass(slots=True)
 class Reply:
-    """What a request is answered with. `timer_us` is when a TIMER is wanted, negative for never."""
+    """What a request is answered with, at once or when the guest `stands_still` no longer.
+
+    `timer_us` is when a TIMER is wanted, negative for never.
+    """
 
     rc: int = 0
     values: Sequence[int] = ()
     timer_us: int = -1
     actions: list[Action] = field(default_factory=list)
     text: bytes = b""
+    stands_still: bool = False
 
 
 class Mailbox(ABC):

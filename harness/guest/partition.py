@@ -32,6 +32,9 @@ _PSL_INTERRUPT = struct.Struct(">28xI")
 _BITMAP_AT, _BITMAP_BYTES = 32, 256
 _WED = struct.Struct(">492xQ")
 
+STAND_STILL = "stand_still"
+"""What a guest asks of the service processor to wait for its case; no time of its own passes meanwhile."""
+
 _DSISR_PAGE_FAULT = 1 << 62
 _DSISR_AFU_ERROR = 1 << 58
 _SLICE_ERROR = 0x80_0000
@@ -198,6 +201,8 @@ class Partition:
         try:
             order = json.loads(call.text)
             what, details = order["what"], order.get("with", {})
+            if what == STAND_STILL:
+                return Reply(stands_still=True)
             act = _FACILITIES.get(what)
             if act is not None:
                 card = [f"card{index}" for index in range(len(CARDS))].index(details["card"])

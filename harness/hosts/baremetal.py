@@ -10,6 +10,7 @@ case has killed it, another guest is booted.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Mapping
 from contextlib import ExitStack
@@ -22,10 +23,11 @@ from harness.guest.firmware import Firmware
 from harness.guest.powernv import CARD_PHBS, DEVICES, LAYOUT, MAILBOX_PLACE, PowernvMachine, bridges
 from harness.hosts.guesthost import Door, GuestHost, told
 from harness.hosts.guests import Guest
+from harness.hosts.health import Silence
 from harness.vocab.errors import InfraError
 from harness.vocab.oops import said_by_kernel, troubles
 
-SILENCE_S = 120.0
+SILENCE = Silence(120.0, math.inf)
 """How long a guest may say nothing before it counts as hung: longer than any wait of the kernel's."""
 
 SETTLE_S = 15.0
@@ -45,9 +47,8 @@ class BareMetalGuest(Guest):
     """A guest and what simulates its cards. Its files go with it."""
 
     def __init__(self, machine: PowernvMachine, firmware: Firmware) -> None:
-        super().__init__(machine)
+        super().__init__(machine, firmware)
         self.power = machine
-        self.firmware = firmware
         self.devices: tuple[str, ...] = ()
         """The addresses of what is below the root ports."""
 
@@ -89,7 +90,7 @@ class BareMetalHost(GuestHost):
 
     def __init__(self, url: str, build: Build, door: Door) -> None:
         """Boot a guest. Raises InfraError."""
-        super().__init__(url, door, SILENCE_S)
+        super().__init__(url, door, SILENCE)
         self.boots = 0
         self.why_booted: list[str] = []
         self._build = build
@@ -153,7 +154,7 @@ class BareMetalHost(GuestHost):
 
     def _complaint(self, guest: BareMetalGuest) -> str:
         """Why a guest that has played a case must not play another, or nothing. Raises InfraError."""
-        if why := self._trouble(guest, SILENCE_S):
+        if why := self._trouble(guest, SILENCE):
             return why
         if found := troubles(said_by_kernel(guest.says())):
             return f"its kernel complained: {found[0].title}"

@@ -13,8 +13,10 @@ The agent is reached by a serial port, or by SSH, which costs a connection and a
 from __future__ import annotations
 
 import json
+import math
 import time
 from abc import ABC, abstractmethod
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, suppress
@@ -24,12 +26,14 @@ from typing import Any
 
 from harness.hosts import health
 from harness.hosts.guests import Guest
+from harness.hosts.health import Listening, Silence
 from harness.hosts.lastwords import LastWords, in_short, is_end
 from harness.hosts.lines import escaped
 from harness.hosts.ssh import SilenceError, SshAgentHost
 from harness.vocab.errors import InfraError, ProtocolError
 
 BOOT_TIMEOUT_S = 180.0
+_BOOT_SILENCE = Silence(BOOT_TIMEOUT_S, math.inf)
 
 
 class Door(Enum):
@@ -42,37 +46,40 @@ class Door(Enum):
 _SLICE_S = 0.25  # how often a wait looks at the guest's health
 _REPLACEMENTS_MAX = 2
 _LAST_BREATH_S = 0.3  # how long what a dead guest has said may still be on its way
-_SSH_TIMEOUT_S = 30.0
+_SSH_TIMEOUT_S = 90.0
 _SSH_READY = "guest: host key"
 
 
 @dataclass(slots=True)
 class Spent:
-    """What the time went into: cases in the guest, and replacing it between them."""
+    """What the time went into: cases in the guest, and waiting until the next was ready."""
 
     cases: int = 0
     guest_s: float = 0.0
-    restore_s: float = 0.0
+    waited_s: float = 0.0
 
 
 class GuestHost(ABC):
     """A Host over guests, one after the other. Who derives from it says where they come from."""
 
     window = 1
+    ahead = 1
+    """How many guests are made ready for cases to come. With more than one the agent is in their port."""
 
-    def __init__(self, url: str, door: Door, silence_s: float) -> None:
-        """Nothing is started yet: see `_begin`. A guest that says nothing for `silence_s` hangs."""
+    def __init__(self, url: str, door: Door, silence: Silence) -> None:
+        """Nothing is started yet: see `_begin`. A guest hangs that says nothing for as long as `silence`."""
         self.url = url
         self.hello = b""
         self.spent = Spent()
         self._door = door
-        self._silence_s = silence_s
+        self._silence = silence
         self._is_closed = False
         self._words = LastWords()
-        self._heard_s = self._began_s = 0.0
+        self._began_s = 0.0
+        self._listening: Listening | None = None
         self._agent: SshAgentHost | None = None
         self._guest: Guest | None = None
-        self._next: Future[Guest] | None = None
+        self._next: deque[Future[Guest]] = deque()
         self._closing = ExitStack()
 
     @abstractmethod
@@ -106,23 +113,28 @@ class GuestHost(ABC):
             self._hang_up()
             self._replacer = self._closing.enter_context(ThreadPoolExecutor(1, "replace"))
             stack.pop_all()
-        self._replace()
+        for _ in range(self.ahead):
+            self._replace()
 
     def begin(self, play: bytes) -> None:
         """Let a guest play one line. Raises InfraError; it is never sent again."""
+        asked_s = time.monotonic()
         for attempt in range(_REPLACEMENTS_MAX):  # nothing was sent yet: a guest may be replaced
             self._guest = guest = self._replaced()
             self._words = LastWords()
             try:
                 if self._door is Door.SERIAL:
-                    guest.port.begin(play)
-                guest.machine.resume()
+                    guest.begin(play)
+                else:
+                    guest.machine.resume()
                 break
             except InfraError:
                 if attempt == _REPLACEMENTS_MAX - 1:
                     raise
                 self._replace()
-        self._heard_s = self._began_s = time.monotonic()
+        self._listening = Listening(guest)
+        self._began_s = time.monotonic()
+        self.spent.waited_s += self._began_s - asked_s
         if self._door is Door.SSH:
             self._agent = self._connect(guest)
             self._agent.begin(play)
@@ -144,7 +156,7 @@ class GuestHost(ABC):
                 lines, why = [], f"the guest died: {error}"
             if lines:
                 return self._follow(lines)
-            why = self._trouble(guest, self._silence_s) or why
+            why = self._trouble(guest, self._silence) or why
             if why:
                 return self._bury(guest, why)
             if time.monotonic() > deadline:
@@ -159,12 +171,12 @@ class GuestHost(ABC):
 
     def _meet(self, guest: Guest) -> bytes:
         """Wait until the guest has booted and its agent says hello, which is returned. Raises InfraError."""
-        self._heard_s = time.monotonic()
+        self._listening = Listening(guest)
         deadline = time.monotonic() + BOOT_TIMEOUT_S
         try:
             return _GREETINGS[self._door](self, guest, deadline)
         except InfraError as error:
-            why = self._trouble(guest, BOOT_TIMEOUT_S) or str(error)
+            why = self._trouble(guest, _BOOT_SILENCE) or str(error)
             raise InfraError(f"{self.url}: {why}; {_shown(guest.says())}") from error
 
     def _greet_by_port(self, guest: Guest, deadline: float) -> bytes:
@@ -172,7 +184,7 @@ class GuestHost(ABC):
         while time.monotonic() < deadline:
             if hello := guest.port.greeting(_SLICE_S):
                 return hello
-            if why := self._trouble(guest, BOOT_TIMEOUT_S):
+            if why := self._trouble(guest, _BOOT_SILENCE):
                 raise InfraError(why)
         raise InfraError(f"the guest's agent did not say hello within {BOOT_TIMEOUT_S:g} s")
 
@@ -192,11 +204,11 @@ class GuestHost(ABC):
         """The replies to a small play of the harness's own. Raises InfraError."""
         (self._agent or guest.port).begin(json.dumps({"play": play}).encode())
         deadline = time.monotonic() + BOOT_TIMEOUT_S
-        self._heard_s = time.monotonic()
+        self._listening = Listening(guest)
         lines: list[bytes] = []
         while not any(map(is_end, lines[-1:])):
             lines += self._said(guest, _SLICE_S)
-            if why := self._trouble(guest, BOOT_TIMEOUT_S):
+            if why := self._trouble(guest, _BOOT_SILENCE):
                 raise InfraError(why)
             if time.monotonic() > deadline:
                 raise InfraError("the guest's agent does not play")
@@ -225,7 +237,7 @@ class GuestHost(ABC):
 
     def _said(self, guest: Guest, timeout_s: float) -> Sequence[bytes]:
         if self._agent is None:
-            return guest.port.lines(timeout_s)
+            return guest.lines(timeout_s)
         try:
             return self._agent.replies(timeout_s)
         except SilenceError:
@@ -233,7 +245,8 @@ class GuestHost(ABC):
 
     def _follow(self, lines: Sequence[bytes]) -> Sequence[bytes]:
         """Take notice of what the agent says; after its last line the guest is replaced."""
-        self._heard_s = time.monotonic()
+        if self._listening:
+            self._listening.hear()
         self._words.follow(lines)
         if is_end(lines[-1]):
             self._replace()
@@ -242,43 +255,41 @@ class GuestHost(ABC):
     def _replace(self, *, is_dead: bool = False) -> None:
         """Begin to make a guest ready for the next case, while others judge this one."""
         guest, self._guest = self._guest, None
-        ended_s = time.monotonic()
         if guest:
             self.spent.cases += 1
-            self.spent.guest_s += ended_s - self._began_s
+            self.spent.guest_s += time.monotonic() - self._began_s
 
         def replace() -> Guest:
             try:
                 return self._replacement(guest, is_dead=is_dead)
             finally:
                 self._hang_up()
-                self.spent.restore_s += time.monotonic() - ended_s
 
-        self._next = self._replacer.submit(replace)
+        self._next.append(self._replacer.submit(replace))
 
     def _replaced(self) -> Guest:
-        if self._is_closed or self._next is None:
+        if self._is_closed or self._guest:
             raise InfraError(f"{self.url}: the host is closed, or a case is under way")
-        future, self._next = self._next, None
-        return future.result()
+        return self._next.popleft().result()
 
     def _end(self) -> None:
         """End whatever guest there is. Never raises."""
         if self._guest:
             self._guest.end()
-        if self._next:
+        for future in self._next:
             with suppress(Exception):  # none was made
-                self._next.result().end()
+                future.result().end()
         if self._agent:
             self._agent.close()
 
     # Death -------------------------------------------------------------------------------------------------
 
-    def _trouble(self, guest: Guest, silence_s: float) -> str:
+    def _trouble(self, guest: Guest, limit: Silence) -> str:
         """What is wrong with the guest, or nothing. Raises InfraError when what is below it has failed."""
         if fault := self._fault():
             raise InfraError(f"{self.url}: {fault}")
-        return health.trouble(guest, self._heard_s, silence_s)
+        assert self._listening is not None
+        return health.trouble(guest, self._listening, limit)
 
     def _bury(self, guest: Guest, why: str) -> Sequence[bytes]:
         """The last replies to a case whose guest is dead; the next has another."""

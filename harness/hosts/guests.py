@@ -1,4 +1,4 @@
-"""The guests of one ``qemu://`` host, one after the other: booted once, saved, and restored for each case.
+"""The guests of ``qemu://powervm``: one is booted and saved, and then restored for each case.
 
 Each restored guest is a QEMU of its own. To restore a guest within the same QEMU would be 0.1 s faster, but
 QEMU 7.2 does not save the decrementer, the processor's timer: it would keep the time of the case before. In a
@@ -7,7 +7,9 @@ new QEMU it has expired already, so that the kernel looks at its clocks at once 
 
 from __future__ import annotations
 
+import json
 import time
+from collections.abc import Sequence
 from contextlib import ExitStack
 
 from harness.guest.cache import Build
@@ -16,24 +18,26 @@ from harness.guest.firmware import Firmware, State
 from harness.guest.machine import Machine
 from harness.guest.pseries import LAYOUT, Clock, PseriesMachine
 from harness.hosts.console import ConsoleWatch
+from harness.hosts.lastwords import is_end
 from harness.hosts.login import Login
+from harness.hosts.rehearsal import BEFORE_A_CASE
 from harness.hosts.serial import SerialDoor
 from harness.vocab.errors import InfraError
-
-AGE_MS = 9000
-"""How old a guest must be when it is saved: a new QEMU's decrementer expires after 2**32 ticks, 8.4 s."""
 
 _USERNAME = "root"
 _ADDRESS = "127.0.0.1"
 _QUIET_S = 0.05
+_REHEARSAL_S = 30.0
 _QUIET_TRIES = 100
 
 
 class Guest:
     """One QEMU, its console, and the agent's port."""
 
-    def __init__(self, machine: Machine) -> None:
+    def __init__(self, machine: Machine, firmware: Firmware) -> None:
         self.machine = machine
+        self.firmware = firmware
+        self._is_rehearsing = False
         self.console = ConsoleWatch(machine.console.detach(), "the guest's console")
         self.port = SerialDoor(machine.agent)
 
@@ -42,6 +46,31 @@ class Guest:
         """The way in by SSH. Its key is known, because it was made here."""
         files = self.machine.files
         return Login(_ADDRESS, _USERNAME, files.client_key, files.host_key, self.machine.ssh_port)
+
+    def rehearse(self) -> None:
+        """Let the agent of a restored guest play its rehearsal, until it stands still. Raises InfraError."""
+        self._is_rehearsing = True
+        self.port.begin(json.dumps({"play": BEFORE_A_CASE}).encode())
+        self.machine.resume()
+        if not self.firmware.wait_standing(_REHEARSAL_S):
+            raise InfraError(f"a restored guest did not finish its rehearsal within {_REHEARSAL_S:g} s")
+
+    def begin(self, play: bytes) -> None:
+        """Send one play line by the port, and let a guest that stands still go on. Raises InfraError."""
+        self.port.begin(play)
+        if self._is_rehearsing:
+            self.firmware.go_on()
+        else:
+            self.machine.resume()
+
+    def lines(self, timeout_s: float) -> Sequence[bytes]:
+        """What the agent says of its case: see `SerialDoor.lines`."""
+        lines = self.port.lines(timeout_s)
+        if self._is_rehearsing:
+            end = next((number for number, line in enumerate(lines) if is_end(line)), len(lines))
+            self._is_rehearsing = end == len(lines)
+            return lines[end + 1 :]
+        return lines
 
     def says(self) -> list[str]:
         """The lines of its console."""
@@ -57,16 +86,17 @@ class Guest:
 class Guests:
     """Makes guests, of which only one may run at a time, because they share memory and PHYP.
 
-    `close` removes what is left of the last one; who has a guest ends it.
+    `copied` makes another place for the same guest. `close` removes what is left of the last one; who has a
+    guest ends it.
     """
 
-    def __init__(self, build: Build, clock: Clock) -> None:
-        """Prepare files and PHYP. Raises InfraError."""
+    def __init__(self, build: Build, clock: Clock, files: GuestFiles | None = None) -> None:
+        """Prepare files, if there are none, and PHYP. Raises InfraError."""
         self.clock = clock
         self._build = build
         self._state: State | None = None
         with ExitStack() as stack:
-            self.files = GuestFiles.make(build.initramfs, LAYOUT)
+            self.files = files or GuestFiles.make(build.initramfs, LAYOUT)
             stack.callback(self.files.remove)
             self.firmware = Firmware.of_partition(self.files.directory)
             stack.callback(self.firmware.stop)
@@ -74,7 +104,8 @@ class Guests:
 
     def boot(self) -> Guest:
         """A guest that begins to boot. Raises InfraError."""
-        guest = Guest(PseriesMachine(self.files, self.clock, self.firmware, self._build.vmlinux))
+        machine = PseriesMachine(self.files, self.clock, self.firmware, self._build.vmlinux)
+        guest = Guest(machine, self.firmware)
         self.firmware.start()
         guest.machine.resume()
         return guest
@@ -94,15 +125,24 @@ class Guests:
         self._state = self.firmware.freeze()
         guest.end()
 
-    def restored(self) -> Guest:
-        """A guest in the state that was kept, standing still. Raises InfraError."""
+    def copied(self) -> Guests:
+        """A place of its own for the guest that was kept, which may run beside ours. Raises InfraError."""
+        assert self._state is not None
+        copy = Guests(self._build, self.clock, self.files.copied())
+        copy._state = copy.firmware.adopted(self._state, self.firmware)
+        return copy
+
+    def restored(self, *, rehearsed: bool) -> Guest:
+        """A guest in the state that was kept, or after its rehearsal, standing still. Raises InfraError."""
         assert self._state is not None
         machine = PseriesMachine(self.files, self.clock, self.firmware)
-        guest = Guest(machine)
+        guest = Guest(machine, self.firmware)
         try:
-            self.firmware.settle()
+            self.firmware.start()
             machine.restore()
             self.firmware.thaw(self._state)
+            if rehearsed:
+                guest.rehearse()
         except BaseException:
             guest.end()
             raise

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import time
 from contextlib import suppress
+from dataclasses import dataclass
 
 from harness.hosts.guests import Guest
 from harness.vocab.errors import InfraError
 
 _NMI_S = 3.0  # how long a hung guest may take to say where it hangs
+_NMI_SAID_S = 0.5  # after so long a silence it has said it
+_LOOK_S = 0.05
 _PANIC = "Kernel panic - not syncing"  # bare metal does not tell QEMU of it
 _PANIC_LOOK_S = 2.0  # after so much silence the console is read
 _LAST = 50
@@ -19,12 +22,48 @@ _DEATHS = {
 }
 
 
-def trouble(guest: Guest, heard_s: float, silence_s: float) -> str:
-    """What is wrong with the guest, or nothing.
+@dataclass(frozen=True, slots=True)
+class Silence:
+    """How long a guest's agent and console may both say nothing before the guest counts as hung.
 
-    `heard_s` is when the agent was last heard, by the monotonic clock. A guest whose agent and console have
-    both said nothing for `silence_s` hangs.
+    Each in seconds: by the clock, and of a processor's time that QEMU uses. The latter is shorter, and does
+    not depend on what else the machine does: a guest in virtual time works as long as it has anything to do.
     """
+
+    clock_s: float
+    worked_s: float
+
+
+class Listening:
+    """When a guest was last heard."""
+
+    def __init__(self, guest: Guest) -> None:
+        self._guest = guest
+        self._agent_s = self._clock_s = time.monotonic()
+        self._worked_s: float | None = None  # first looked at when something is asked: that costs time
+
+    def hear(self) -> None:
+        """Its agent has just said something."""
+        self._agent_s = self._clock_s = time.monotonic()
+        self._worked_s = None
+
+    @property
+    def agent_silent_s(self) -> float:
+        """How long the agent has said nothing, whatever the console said."""
+        return time.monotonic() - self._agent_s
+
+    def is_over(self, limit: Silence) -> bool:
+        """Whether the guest has been silent for longer than that."""
+        if (console_s := self._guest.console.last_received_ns / 1e9) > self._clock_s:
+            self._clock_s, self._worked_s = console_s, None
+        worked_s = self._guest.machine.worked_s
+        if self._worked_s is None:
+            self._worked_s = worked_s
+        return time.monotonic() - self._clock_s > limit.clock_s or worked_s - self._worked_s > limit.worked_s
+
+
+def trouble(guest: Guest, listening: Listening, limit: Silence) -> str:
+    """What is wrong with the guest, or nothing."""
     try:
         events = guest.machine.qmp.events()
     except InfraError as error:
@@ -34,16 +73,20 @@ def trouble(guest: Guest, heard_s: float, silence_s: float) -> str:
             return _DEATHS[event.name]
     if guest.console.is_flooded:
         return f"the guest was stopped: it wrote {guest.console.bytes_read >> 20} MiB on its console"
-    if time.monotonic() - heard_s > _PANIC_LOOK_S and any(_PANIC in line for line in guest.says()[-_LAST:]):
+    if listening.agent_silent_s > _PANIC_LOOK_S and any(_PANIC in line for line in guest.says()[-_LAST:]):
         return _DEATHS["GUEST_PANICKED"]
-    if time.monotonic() - max(heard_s, guest.console.last_received_ns / 1e9) > silence_s:
+    if listening.is_over(limit):
         _ask_where(guest)
-        return f"the guest died: it hung, and said nothing for {silence_s:g} s"
+        return "the guest died: it hung, and said nothing"
     return ""
 
 
 def _ask_where(guest: Guest) -> None:
     """Interrupt a hung guest so that its kernel says on the console where it is."""
+    asked_s = said_s = time.monotonic()
     with suppress(InfraError):
         guest.machine.qmp.execute("inject-nmi", timeout_s=_NMI_S)
-        time.sleep(_NMI_S)
+        while (now_s := time.monotonic()) - asked_s < _NMI_S and now_s - said_s < _NMI_SAID_S:
+            time.sleep(_LOOK_S)
+            last_s = guest.console.last_received_ns / 1e9
+            said_s = last_s if last_s > asked_s else now_s

@@ -1,15 +1,18 @@
 """``qemu://powervm``: a real Linux with its own driver on an emulated POWER8, above a simulated PHYP.
 
 The guest boots once, when the host is opened. Its state is saved when the agent has said hello, together with
-PHYP's. Each case begins in that state, in a QEMU of its own, and stands still when its last line has come. So
-nothing of a case gets into the next, and a guest in virtual time does not burn a processor while idle.
+PHYP's. Each case begins in that state, in a QEMU of its own, which ends when the case's last line has come.
+So nothing of a case gets into the next. Two places take turns: while a case runs in one, the guest of the
+next is restored in the other, rehearses (`harness.hosts.rehearsal`), and stands still until then.
 
 ``?door=serial`` (else ``ssh``) says how the agent is reached, ``?clock=virtual`` (else ``real``) whose time
-the guest's is. SSH dies with each restored state.
+the guest's is. SSH dies with each restored state, and has one place only.
 """
 
 from __future__ import annotations
 
+import math
+from collections import deque
 from collections.abc import Sequence
 from contextlib import suppress
 from typing import Self
@@ -18,21 +21,13 @@ from harness.guest import cache
 from harness.guest.cache import Build
 from harness.guest.pseries import Clock
 from harness.hosts.guesthost import Door, GuestHost, told
-from harness.hosts.guests import AGE_MS, Guest, Guests
+from harness.hosts.guests import Guest, Guests
+from harness.hosts.health import Silence
+from harness.hosts.rehearsal import AFTER_BOOT
 from harness.vocab.errors import InfraError
 
-SILENCE_S = {Clock.VIRTUAL: 12.0, Clock.REAL: 120.0}
-"""How long a guest may say nothing before it counts as hung. Waiting costs no time where time is virtual."""
-
-_WARM_UP = {
-    "run": "warm-up",
-    "schedule": 0,
-    "steps": [
-        {"step": 0, "part": 0, "who": "a0", "do": "open", "args": {"fd": "f", "path": "/dev/null"}},
-        {"step": 0, "part": 1, "who": "a0", "do": "close", "args": {"fd": "f"}},
-        {"step": 1, "part": 0, "who": "harness", "do": "sleep", "args": {"ms": AGE_MS}},
-    ],
-}
+SILENCE = {Clock.VIRTUAL: Silence(60.0, 5.0), Clock.REAL: Silence(120.0, math.inf)}
+"""What counts as a hang. Where time is virtual, waiting costs no work, and a guest at work is soon heard."""
 
 _FEATURES = {Clock.VIRTUAL: ("virtual-time",), Clock.REAL: ()}
 
@@ -42,9 +37,12 @@ class QemuHost(GuestHost):
 
     def __init__(self, url: str, build: Build, clock: Clock, door: Door) -> None:
         """Boot a guest and save its state. Raises InfraError."""
-        super().__init__(url, door, SILENCE_S[clock])
-        self._guests = Guests(build, clock)
-        self._closing.callback(self._guests.close)
+        super().__init__(url, door, SILENCE[clock])
+        # With the real clock the guest's time does not stand still with its processor.
+        self._rehearses = door is Door.SERIAL and clock is Clock.VIRTUAL
+        self._places = [Guests(build, clock)]
+        self.ahead = 2 if door is Door.SERIAL else 1
+        self._closing.callback(self._leave)
         self._begin()
 
     @classmethod
@@ -55,17 +53,20 @@ class QemuHost(GuestHost):
     @property
     def hcall_durations_us(self) -> Sequence[int]:
         """How long PHYP took for each of the last calls."""
-        return tuple(self._guests.firmware.durations_us)
+        return [duration for place in self._places for duration in place.firmware.durations_us]
 
     def _first(self) -> Guest:
-        return self._guests.boot()
+        return self._places[0].boot()
 
     def _greeted(self, guest: Guest, hello: bytes) -> bytes:
         """Use the agent once so that what it needs is there, and save."""
-        self._play(guest, _WARM_UP)
+        (place,) = self._places
+        self._play(guest, AFTER_BOOT)
         self._hang_up()
-        self._guests.keep(guest)
-        return told(hello, self._guests.facts, _FEATURES[self._guests.clock])
+        place.keep(guest)
+        self._places += (place.copied() for _ in range(self.ahead - 1))
+        self._free = deque(self._places)
+        return told(hello, place.facts, _FEATURES[place.clock])
 
     def _replacement(self, guest: Guest | None, *, is_dead: bool) -> Guest:
         if guest and not is_dead:
@@ -73,9 +74,19 @@ class QemuHost(GuestHost):
                 guest.machine.pause()
         if guest:
             guest.end()
+            self._free += (place for place in self._places if place.firmware is guest.firmware)
         self._hang_up()
-        return self._guests.restored()
+        place = self._free.popleft()
+        try:
+            return place.restored(rehearsed=self._rehearses)
+        except BaseException:
+            self._free.append(place)
+            raise
+
+    def _leave(self) -> None:
+        for place in self._places:
+            place.close()
 
     def _fault(self) -> str:
-        fault = self._guests.firmware.fault
-        return f"the simulated PHYP failed: {type(fault).__name__}: {fault}" if fault else ""
+        faults = [fault for place in self._places if (fault := place.firmware.fault)]
+        return f"the simulated PHYP failed: {type(faults[0]).__name__}: {faults[0]}" if faults else ""

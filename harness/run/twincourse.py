@@ -28,8 +28,8 @@ SILENT_RESET_US = 400_000
 CLOSE_US = 50_000
 """What is not further apart than this comes in another order on another host."""
 
-_FLEETING = ("ResetSilently", "ResetCard", "OpenFlashNode", "ResetAfu", "ChangeMode", "RewriteMode")
-"""What makes an AFU unavailable for a moment, so that a check may notice it or not."""
+ROOM = ("open", "close", "exit", "kill")
+"""Verbs that change which contexts there are."""
 
 REACTIONS = (Phase.QUIESCE, Phase.RESET, Phase.SLOT_RESET, Phase.RECOVERED, Phase.FAILED_PERMANENTLY)
 """Phases by which a driver reacts. That a state was read says little: every file operation reads it."""
@@ -130,7 +130,7 @@ class Course:
         since = [us for us in self.reaction_times.get(afu, ()) if us >= min(b.began_us for b in blows)]
         if last_us > op.began_us or (since and op.ended_us >= since[0]):
             return Moment.MOVING
-        passes = [blow.ended_us + length_us for blow in blows if (length_us := _length_us(blow))]
+        passes = [blow.ended_us + us for blow in blows if (us := length_us(blow))]
         if any(op.began_us - CLOSE_US <= us <= op.ended_us + CLOSE_US for us in passes):
             return Moment.MOVING
         return Moment.PASSED if any(us < op.began_us for us in passes) else Moment.PENDING
@@ -155,29 +155,6 @@ class Course:
         )
 
     @cached_property
-    def caught(self) -> frozenset[tuple[str, Place]]:
-        """Fleeting troubles in the midst of which a check of the driver fell, each with its AFU."""
-        return frozenset(
-            (afu, Place(blow.invoke.step, blow.invoke.part))
-            for afu, blows in self.blows.items()
-            for blow in blows
-            if blow.intent.event in _FLEETING
-            for mark_us in self._check_times.get(afu, ())
-            if blow.began_us <= mark_us <= blow.ended_us + _length_us(blow)
-        )
-
-    @cached_property
-    def _check_times(self) -> Mapping[str, list[int]]:
-        """When checks of the driver acted on each AFU."""
-        found: dict[str, list[int]] = {}
-        for phase in REACTIONS:
-            for mark in self.history.marked(phase):
-                if str(mark.data.get("comm", "")).startswith("kworker"):
-                    for afu in self._members(mark.subject):
-                        found.setdefault(afu, []).append(mark.time_us)
-        return found
-
-    @cached_property
     def _commands(self) -> tuple[Operation, ...]:
         return tuple(
             op
@@ -189,8 +166,8 @@ class Course:
         """Whether chance alone decides which of the two comes first: no actor and no wait orders them."""
         if op.invoke.actor == blow.invoke.actor:
             return False
-        first, last = sorted((op.invoke.step, blow.invoke.step))
-        if any(first < step < last for step in self._barriers):
+        first, last = sorted((op, blow), key=lambda item: item.invoke.step)
+        if any(_orders(barrier, first, last) for barrier in self._barriers):
             return False
         return _are_close(op, blow)
 
@@ -198,16 +175,14 @@ class Course:
         """Whether chance decides which contexts of others are open on the AFU of `op` when it comes."""
         afus = set(self.afus(op))
         return any(
-            other.verb in ("open", "close", "exit", "kill")
-            and afus & set(self.afus(other))
-            and self.is_chance(op, other)
+            other.verb in ROOM and afus & set(self.afus(other)) and self.is_chance(op, other)
             for other in self.history.operations
         )
 
     @cached_property
-    def _barriers(self) -> tuple[int, ...]:
-        """Steps that hold back all that follow."""
-        return tuple(op.invoke.step for op in self.history.operations if op.invoke.actor == HARNESS)
+    def _barriers(self) -> tuple[Operation, ...]:
+        """What holds back all that follows."""
+        return tuple(op for op in self.history.operations if op.invoke.actor == HARNESS)
 
     def standing(self, afu: str, phases: Iterable[Phase]) -> Mapping[Place, int]:
         """For each thing that was done to `afu`, how many of its marks of `phases` came before."""
@@ -229,11 +204,11 @@ class Course:
         found: dict[str, list[int]] = {}
         for phase in REACTIONS:
             for mark in self.history.marked(phase):
-                for afu in self._members(mark.subject):
+                for afu in self.members(mark.subject):
                     found.setdefault(afu, []).append(mark.time_us)
         return {afu: sorted(times) for afu, times in found.items()}
 
-    def _members(self, subject: str) -> Iterable[str]:
+    def members(self, subject: str) -> Iterable[str]:
         """The AFUs that a mark is about; a mark without a subject is about all of them."""
         afus = self.history.topology.afus
         return [afu.name for afu in afus if not subject or subject in (afu.name, afu.card)]
@@ -260,7 +235,15 @@ def _are_close(one: Operation, other: Operation) -> bool:
     return one.began_us <= other.ended_us + CLOSE_US and other.began_us <= one.ended_us + CLOSE_US
 
 
-def _length_us(blow: Operation) -> int:
+def _orders(barrier: Operation, first: Operation, last: Operation) -> bool:
+    """Whether `last` waited at `barrier` until `first` was over; a wait for others says nothing of it."""
+    if not first.invoke.step < barrier.invoke.step < last.invoke.step or first.ended_us > barrier.ended_us:
+        return False
+    actors = barrier.args.get("actors", "all")
+    return not (barrier.is_ok and actors != "all" and first.invoke.actor not in actors)
+
+
+def length_us(blow: Operation) -> int:
     """How long a trouble lasts that ends by itself; 0 for any other."""
     if blow.intent.event == "ResetSilently":
         return SILENT_RESET_US

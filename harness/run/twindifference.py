@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from harness.run.twincourse import Place
 from harness.run.twinoutcome import slug
 from harness.run.twinstory import Story
 
@@ -17,7 +18,8 @@ TOLERANCES: Mapping[str, str] = {
     "delivery": "an interrupt of the AFU is under way: how long that takes is the host's affair",
     "fleeting": "a reset is the AFU's trouble for a moment, and is noticed or not, as the check falls",
     "consequence": (
-        "an operation on the same descriptor, or of the same actor, ended otherwise on the two hosts before"
+        "an operation on the same descriptor, or of the same actor, ended otherwise on the two hosts before, "
+        "or others came and went in another order for that reason"
     ),
     "trigger": (
         "the step waits for a moment that came on one host only; that the moment is missing is a difference "
@@ -28,6 +30,10 @@ TOLERANCES: Mapping[str, str] = {
         "the answer is chance"
     ),
     "unfinished": "the history ends before everything can have been noticed, so more may have followed",
+    "overlap": (
+        "an administrator's reset met a recovery under way: they take turns on one host and go on side by "
+        "side on another"
+    ),
     "merged": "two errors of one AFU within a period are one recovery or two, as the check falls",
     "source": "the other host has no source for such lines, or they do not say whom they are about",
 }
@@ -90,3 +96,8 @@ class Pair(NamedTuple):
     def fleeting(self) -> frozenset[str]:
         """AFUs with a fleeting trouble that a check has caught on one host only."""
         return frozenset(afu for afu, _ in self.a.caught ^ self.b.caught)
+
+    @property
+    def overlapped(self) -> frozenset[tuple[str, Place]]:
+        """What was asked of the driver while a check of it acted, on both hosts, each with its AFU."""
+        return frozenset(item for item in self.a.caught & self.b.caught if self.a.is_request(item[1]))

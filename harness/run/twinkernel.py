@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from itertools import zip_longest
 
+from harness.run.twinchecks import CONTROL
 from harness.run.twindifference import Difference, Pair, Tolerated
+from harness.run.twinstory import Story
 from harness.vocab.history import Record
 from harness.vocab.phase import Phase
 
@@ -32,9 +34,33 @@ def reactions(pair: Pair, struck: set[str]) -> Iterator[Difference | Tolerated]:
         before: Record | None = None
         for first, second in zip_longest(*rows):
             if first is None or second is None or first.phase is not second.phase:
-                yield _parting(pair, subject, before, first, second)
+                rule = _excuse(pair, subject, first, second)
+                yield Tolerated(rule, subject) if rule else _parting(pair, subject, before, first, second)
                 break
             before = first
+
+
+def _excuse(pair: Pair, subject: str, first: Record | None, second: Record | None) -> str:
+    """The rule by which the hosts may part here, because of what came before; empty when none holds."""
+    marks = list(zip(pair, (first, second), strict=True))
+    places = {place for afu, place in pair.overlapped if afu == subject}
+    for story, mark in marks:
+        if mark and any(mark.time_us >= story.operations[place].began_us for place in places):
+            return "overlap"
+    return "answer" if any(_has_met_answer(story, subject, mark) for story, mark in marks) else ""
+
+
+def _has_met_answer(story: Story, subject: str, mark: Record | None) -> bool:
+    """Whether a call about `subject` has met, before `mark`, a refusal that any call could have met."""
+    ended = [record for record in story.history.trace(CONTROL) if record.subject == subject]
+    return any(
+        record.data.get("rc") == op.intent.details["rc"] < 0
+        and op.began_us <= record.time_us
+        and (mark is None or record.seq < mark.seq)
+        for op in story.blows.get(subject, ())
+        if op.intent.event == "AnswerHcall" and op.intent.details["hcall"] == "H_CONTROL_CA_FUNCTION"
+        for record in ended
+    )
 
 
 def _parting(

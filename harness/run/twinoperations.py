@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from harness.run.twincourse import CLOSE_US, Moment, Place
+from harness.run.twincourse import CLOSE_US, ROOM, Moment, Place
 from harness.run.twindifference import Difference, Pair, Tolerated
 from harness.run.twinoutcome import Outcome, name, outcome
 from harness.vocab.history import Operation
@@ -37,9 +37,14 @@ class Operations:
     def differences(self) -> Iterator[Difference | Tolerated]:
         """Every difference between operations."""
         a, b = self.pair
-        places = sorted({*a.operations, *b.operations, *a.left_out, *b.left_out})
-        for place in places:
+        places = {*a.operations, *b.operations, *a.left_out, *b.left_out}
+        for place in sorted(places, key=self._when):
             yield from self._at(place)
+
+    def _when(self, place: Place) -> tuple[int, Place]:
+        """When both hosts had done with an operation: what comes of it comes later, in whatever step."""
+        found = [story.operations[place] for story in self.pair if place in story.operations]
+        return max((op.ended_us for op in found), default=0), place
 
     def _at(self, place: Place) -> Iterator[Difference | Tolerated]:
         a, b = self.pair
@@ -62,6 +67,7 @@ class Operations:
             rule = "timing"
         if not rule and _FULL & {seen[0].ended, seen[1].ended}:
             rule = "timing" if a.is_room_chance(first) or b.is_room_chance(second) else ""
+            rule = rule or ("consequence" if self._is_room_unlike(place) else "")
         if rule:
             yield Tolerated(rule, name(first))
         else:
@@ -97,6 +103,26 @@ class Operations:
             for blow in self.pair.a.blows.get(self.pair.a.afus(op)[0], ())
         )
 
+    def _is_room_unlike(self, place: Place) -> bool:
+        """Whether others have come to the AFU, or gone, before the operation on one host and after it on the
+        other.
+        """
+        return self._comings(0, place) != self._comings(1, place)
+
+    def _comings(self, index: int, place: Place) -> frozenset[Place]:
+        """Where others had come to the AFU of the operation at `place`, or gone, when it ended."""
+        story = self.pair[index]
+        op = story.operations[place]
+        afus = set(story.afus(op))
+        return frozenset(
+            where
+            for where, other in story.operations.items()
+            if other.verb in ROOM
+            and other.invoke.actor != op.invoke.actor
+            and other.began_us <= op.ended_us
+            and afus & set(story.afus(other))
+        )
+
     def _part(self, place: Place, op: Operation | None) -> str:
         """Remember that an operation ended otherwise on the two hosts; gives the rule if it never began."""
         if op is None:
@@ -115,6 +141,8 @@ class Operations:
         if op.verb in ("inject", "write_file"):
             self.struck.update(op.intent.disturbs)
             self.crowded.update(op.intent.disturbs)
+        if op.verb == "write_file":
+            self.crowded.update(self.pair.a.afus(op))
         return "consequence" if is_known else "trigger"
 
 

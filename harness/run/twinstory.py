@@ -12,7 +12,8 @@ from collections.abc import Iterable, Mapping
 from functools import cached_property
 from itertools import groupby
 
-from harness.run.twincourse import REACTIONS, Course
+from harness.run.twinchecks import Checks
+from harness.run.twincourse import REACTIONS
 from harness.vocab.history import Record
 from harness.vocab.oops import troubles
 from harness.vocab.phase import Phase
@@ -34,7 +35,7 @@ _FAILED_HCALL = re.compile(r"(cxl_h_\w+)\(.*\): (-?\d+)")
 _NUMBER = re.compile(r"0x[0-9a-f]+|\d+")
 
 
-class Story(Course):
+class Story(Checks):
     """One History, prepared for comparison."""
 
     @cached_property

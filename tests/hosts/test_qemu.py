@@ -18,8 +18,9 @@ import pytest
 from harness.guest import cache
 from harness.guest.pseries import Clock
 from harness.guest.qmp import Event, QmpError
-from harness.hosts import guests, health, qemu, urls
+from harness.hosts import health, qemu, rehearsal, urls
 from harness.hosts.guesthost import Door, told
+from harness.hosts.health import Listening, Silence
 from harness.hosts.host import Host
 from harness.hosts.lastwords import LastWords, in_short
 from harness.hosts.qemu import QemuHost
@@ -134,6 +135,8 @@ def test_a_greeting_must_be_a_hello() -> None:
 class FakeGuest:
     """A guest whose agent answers a play line with what the test says; None: not at all."""
 
+    firmware: Any = None
+
     def __init__(self, answer: list[bytes] | None) -> None:
         near, self.far = socket.socketpair()
         self.port = SerialDoor(near)
@@ -144,6 +147,7 @@ class FakeGuest:
             resume=lambda: self.asked.append("cont"),
             pause=lambda: self.asked.append("stop"),
             words=lambda: "nothing",
+            worked_s=0.0,
             qmp=SimpleNamespace(events=self.events, execute=lambda name, **_: self.asked.append(name)),
         )
         self.is_qemu_gone = self.has_ended = False
@@ -161,6 +165,13 @@ class FakeGuest:
             raise QmpError("QEMU has ended")
         return self.happened
 
+    def begin(self, play: bytes) -> None:
+        self.port.begin(play)
+        self.machine.resume()
+
+    def lines(self, timeout_s: float) -> Any:
+        return self.port.lines(timeout_s)
+
     def says(self) -> list[str]:
         return PANIC
 
@@ -170,7 +181,10 @@ class FakeGuest:
 
 
 class FakeGuests:
-    """Boots a guest, and then restores those of a list, the last one again and again."""
+    """Boots a guest, and then restores those of a list, the last one again and again.
+
+    Its copy, the other place, is another; what both have made is one list.
+    """
 
     clock = Clock.VIRTUAL
     facts: dict[str, Any] = {}  # noqa: RUF012
@@ -179,8 +193,14 @@ class FakeGuests:
         self.firmware = SimpleNamespace(fault=None, durations_us=())
         self.made: list[FakeGuest] = []
 
+    def copied(self) -> FakeGuests:
+        copy = type(self)()
+        copy.made = self.made
+        return copy
+
     def boot(self) -> FakeGuest:
         guest = FakeGuest([END])
+        guest.firmware = self.firmware
         guest.port.send_agent = lambda: None  # type: ignore[method-assign]
         guest.port.greeting = lambda _: HELLO  # type: ignore[method-assign]
         return guest
@@ -188,8 +208,10 @@ class FakeGuests:
     def keep(self, guest: FakeGuest) -> None:
         guest.end()
 
-    def restored(self) -> FakeGuest:
+    def restored(self, *, rehearsed: bool) -> FakeGuest:
+        assert rehearsed
         self.made.append(FakeGuest([END] if self.made else self.first_answer))
+        self.made[-1].firmware = self.firmware
         return self.made[-1]
 
     first_answer: list[bytes] | None = None
@@ -201,7 +223,7 @@ class FakeGuests:
 @pytest.fixture
 def host(monkeypatch: pytest.MonkeyPatch) -> Iterator[QemuHost]:
     monkeypatch.setattr(qemu, "Guests", FakeGuests)
-    monkeypatch.setattr(qemu, "SILENCE_S", {Clock.VIRTUAL: 0.4})
+    monkeypatch.setattr(qemu, "SILENCE", {Clock.VIRTUAL: Silence(0.4, 9.0)})
     monkeypatch.setattr(health, "_NMI_S", 0.0)
     host = QemuHost("qemu://powervm", None, Clock.VIRTUAL, Door.SERIAL)  # type: ignore[arg-type]
     yield host
@@ -221,14 +243,27 @@ def end_of(host: QemuHost) -> dict[str, Any]:
 
 
 def test_a_case_that_ends_is_followed_by_another_guest(host: QemuHost) -> None:
-    host._guests.first_answer = [END]  # type: ignore[attr-defined]
     first = begun(host)
     first.far.sendall(END + b"\n")
     assert end_of(host) == {"performed": 1}
     second = begun(host)
     assert second is not first
+    assert end_of(host) == {"performed": 1}
+    begun(host)  # in the place of the first
     assert (first.has_ended, first.asked) == (True, ["cont", "stop"])
     assert end_of(host) == {"performed": 1}
+
+
+def test_the_next_guest_stands_ready_while_a_case_runs_and_never_two_in_one_place(host: QemuHost) -> None:
+    ran: list[Any] = []
+    for _ in range(4):
+        guest = begun(host)
+        ran.append(guest.firmware)
+        assert not guest.has_ended
+        assert len(host._next) == 1
+        guest.far.sendall(END + b"\n")
+        end_of(host)
+    assert ran[0] is ran[2] is not ran[1] is ran[3]
 
 
 def panics(guest: Any) -> None:
@@ -257,7 +292,7 @@ def hangs(guest: Any) -> None:
         ),
         (loses_qemu, "the guest died: QEMU has ended"),
         (floods, "the guest was stopped: it wrote 9 MiB on its console"),
-        (hangs, "the guest died: it hung, and said nothing for 0.4 s"),
+        (hangs, "the guest died: it hung, and said nothing"),
     ],
 )
 def test_a_death_costs_one_case(host: QemuHost, die: Any, said: str) -> None:
@@ -272,6 +307,24 @@ def test_a_death_costs_one_case(host: QemuHost, die: Any, said: str) -> None:
     assert guest.has_ended
 
 
+def test_silence_is_measured_in_work_too_and_any_word_ends_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = [100.0]
+    monkeypatch.setattr(health.time, "monotonic", lambda: clock[0])
+    guest: Any = FakeGuest([])
+    listening, limit = Listening(guest), Silence(60.0, 5.0)
+    assert not listening.is_over(limit)
+    guest.machine.worked_s = 5.1
+    assert listening.is_over(limit)
+    listening.hear()
+    assert not listening.is_over(limit)
+    guest.machine.worked_s = 10.1
+    assert not listening.is_over(limit)
+    clock[0] = 160.1
+    assert listening.is_over(limit)
+    guest.console.last_received_ns = int(160.05e9)
+    assert not listening.is_over(limit)
+
+
 def test_a_guest_that_dies_after_its_last_line_has_played_its_case(host: QemuHost) -> None:
     guest = begun(host)
     guest.happened.append(Event("SHUTDOWN", {}))
@@ -281,7 +334,7 @@ def test_a_guest_that_dies_after_its_last_line_has_played_its_case(host: QemuHos
 
 def test_a_failure_of_phyp_loses_the_host(host: QemuHost) -> None:
     begun(host)
-    host._guests.firmware.fault = KeyError("state")
+    host._places[0].firmware.fault = KeyError("state")
     with pytest.raises(InfraError, match="simulated PHYP failed: KeyError"):
         host.replies(5)
 
@@ -324,9 +377,10 @@ def real() -> Iterator[QemuHost]:
         pytest.skip(f"no guest is tried: {why}")
     host = QemuHost.open("qemu://powervm")
     yield host
-    directory = host._guests.files.directory
+    directories = [place.files.directory for place in host._places]
     host.close()
-    assert not directory.exists()
+    assert not any(directory.exists() for directory in directories)
+    assert len(set(directories)) == 2
 
 
 def case_of(*parts: tuple[str, str, dict[str, Any]]) -> bytes:
@@ -429,4 +483,4 @@ def test_a_killed_harness_leaves_neither_process_nor_file() -> None:
 
 
 def test_how_old_a_saved_guest_is_covers_the_decrementer() -> None:
-    assert guests.AGE_MS / 1000 > 2**32 / 512e6  # ticks of 512 MHz
+    assert rehearsal.AGE_MS / 1000 > 2**32 / 512e6  # ticks of 512 MHz

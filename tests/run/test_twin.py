@@ -12,11 +12,9 @@ from typer.testing import CliRunner
 from harness import cli, registry
 from harness.events.answer_hcall import AnswerHcall
 from harness.events.attach import Attach
-from harness.events.await_ import Await
 from harness.events.change_mode import ChangeMode
 from harness.events.exit_actor import ExitActor
 from harness.events.kill_actor import KillActor
-from harness.events.map import Map
 from harness.events.open import Open
 from harness.events.pause import Pause
 from harness.events.query_context import QueryContext
@@ -31,51 +29,32 @@ from harness.run.runner import Runner
 from harness.run.twin import Result, Twins
 from harness.run.twinallowed import load, read
 from harness.run.twindiff import compare
-from harness.run.twindifference import TOLERANCES, Compared
+from harness.run.twindifference import TOLERANCES
 from harness.run.twintext import text
 from harness.sim.host import SimulatedHost
 from harness.vocab.case import Case, Step, When
 from harness.vocab.errors import InfraError, UsageError
-from harness.vocab.schedule import Schedule
 from harness.vocab.topology import Platform
 from harness.vocab.verdict import ExitCode
 from harness.wire import casefile
 from tests.run.fake import FakeSimulated
-
-REFERENCE = "sim://powervm"
-LINUX = "sim://powervm?driver=linux-6.1"
-AFU = "afu0.0"
-
-OPEN = Step("a0", Open("c0", AFU, "s"))
-ATTACHED = (OPEN, Step("a0", Attach("c0", True, -1, 0xC0DE)), Step("a0", Map("c0", "c0.mmio")))
-WAIT = Step("harness", Await("all", 5_000, False))
-NOTICED = Step("harness", Pause(6_000))
-TEMPORARY = Step("nemesis", RaiseTransientError(AFU, 3_500))
-RECOVERABLE = Step("nemesis", RaiseRecoverableError(AFU))
-
-
-def case(*steps: Step, seed: int = 1) -> Case:
-    return Case(steps, Platform.POWERVM, schedule=Schedule.of_seed(seed), cards=2, origin="a test")
-
-
-def host(
-    mutant: str = "", driver: str = "", platform: Platform = Platform.POWERVM
-) -> Callable[[], InprocHost]:
-    url = f"sim://{platform.value}?driver={driver}&mutant={mutant}"
-    return lambda: InprocHost(url, SimulatedHost(platform, mutant, driver))
-
-
-REFERENCE_HOST, LINUX_HOST = host(), host(driver="linux-6.1")
-
-
-def compared(*steps: Step, a: Callable = REFERENCE_HOST, b: Callable = LINUX_HOST) -> Compared:
-    histories = [Runner(opener).perform(case(*steps)).history for opener in (a, b)]
-    return compare(*histories)
-
-
-def rules(result: Compared) -> set[str]:
-    return {item.rule for item in result.tolerated}
-
+from tests.run.twins import (
+    AFU,
+    ATTACHED,
+    LINUX,
+    LINUX_HOST,
+    NOTICED,
+    OPEN,
+    RECOVERABLE,
+    REFERENCE,
+    REFERENCE_HOST,
+    TEMPORARY,
+    WAIT,
+    case,
+    compared,
+    host,
+    rules,
+)
 
 # What is a difference ---------------------------------------------------------------------------------------
 
@@ -116,8 +95,17 @@ def test_a_host_does_not_differ_from_itself() -> None:
             ),
             "log/says-nothing-not-warning-in-__detach_context",
         ),
+        (
+            (
+                Step("nemesis", RaiseTransientError("afu0.1", 3_500)),
+                Step("nemesis", ResetCard("card0", True)),
+                Step("nemesis", RaiseRecoverableError("afu0.1")),
+                NOTICED,
+            ),
+            "recovery/after-quiesce-reset-not-slot-reset",
+        ),
     ],
-    ids=["temporary", "permanent", "failed-reset", "detach-tracepoint", "failed-detach"],
+    ids=["temporary", "permanent", "failed-reset", "detach-tracepoint", "failed-detach", "reset-unasked"],
 )
 def test_the_differences_that_the_architecture_names_are_found(
     steps: tuple[Step, ...], signature: str

@@ -95,6 +95,24 @@ def test_the_quick_filter_lets_every_mark_through() -> None:
         assert any(word in line for word in klog._MARKED), text
 
 
+def test_what_was_read_once_is_not_taken_for_another_line() -> None:
+    reader = KlogReader(TOPOLOGIES["powernv"])
+    kernel = reader.read("6,1,2,-;cxl afu0.0: gone")
+    assert reader.read("6,7,99,-;cxl afu0.0: gone") == kernel
+    assert reader.read("14,7,99,-;cxl afu0.0: gone").subject == "", "a process wrote it"
+    assert reader.read("6,1,2,-;").level == "6"
+    assert reader.read("6").level == "", "no record of /dev/kmsg"
+
+
+def test_lines_of_eeh_are_read_anew_because_they_depend_on_others() -> None:
+    reader = KlogReader(TOPOLOGIES["powernv"])
+    subjects = []
+    for place in ("PHB#0-PE#1", "PHB#a-PE#0"):
+        reader.read(f"6,1,2,-;EEH: Recovering {place}")
+        subjects.append(reader.read("6,1,2,-;EEH: Recovery successful.").subject)
+    assert subjects == ["card0", "card1"]
+
+
 def test_the_only_device_of_a_phb_is_known_by_it_whatever_its_number_is() -> None:
     """A device that was plugged anew may be in another EEH PE than at first."""
     topology = TOPOLOGIES["powernv-devices"]

@@ -1,0 +1,74 @@
+"""What the driver's periodic checks met in the course of one case: troubles and requests that came meanwhile.
+
+A check recovers an AFU. What an administrator asks for in the midst of that has to wait on some drivers, and
+goes on beside it on others; and what is over in a moment is met by a check or not, as it falls.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cached_property
+
+from harness.run.twincourse import REACTIONS, Course, Place, length_us
+from harness.vocab.history import Record
+from harness.vocab.phase import Phase
+
+_UNPROMPTED = ("ResetSilently",)
+_REQUESTS = ("ResetCard", "OpenFlashNode", "ResetAfu", "ChangeMode", "RewriteMode")
+"""What makes an AFU unavailable for a moment: by itself, and because the driver is asked to."""
+
+_WORKER = "kworker"
+CONTROL = "cxl_hcall_control_function"
+"""The tracepoint of an hcall to one AFU that has ended."""
+
+
+class Checks(Course):
+    """One Course, with what the checks of the driver did."""
+
+    @cached_property
+    def caught(self) -> frozenset[tuple[str, Place]]:
+        """Fleeting troubles in the midst of which a check of the driver acted, each with its AFU."""
+        return frozenset(
+            (afu, Place(blow.invoke.step, blow.invoke.part))
+            for afu, blows in self.blows.items()
+            for blow in blows
+            if blow.intent.event in (*_UNPROMPTED, *_REQUESTS)
+            for began_us, ended_us in self._spans.get(afu, ())
+            if blow.began_us <= ended_us and began_us <= blow.ended_us + length_us(blow)
+        )
+
+    def is_request(self, place: Place) -> bool:
+        """Whether what was done at `place` was asked of the driver."""
+        return self.operations[place].intent.event in _REQUESTS
+
+    @cached_property
+    def _spans(self) -> Mapping[str, list[tuple[int, int]]]:
+        """From when to when checks acted on each AFU: a moment, or as long as a reset takes.
+
+        Nobody but a check finds that an AFU has failed for good; the log says that, and not who.
+        """
+        found: dict[str, list[tuple[int, int]]] = {}
+        for phase in REACTIONS:
+            for mark in self.history.marked(phase):
+                if phase is Phase.FAILED_PERMANENTLY or _is_worker(mark):
+                    ended_us = self._reset_ended_us(mark) if phase is Phase.RESET else mark.time_us
+                    for afu in self.members(mark.subject):
+                        found.setdefault(afu, []).append((mark.time_us, ended_us))
+        return found
+
+    def _reset_ended_us(self, mark: Record) -> int:
+        """When the reset that begins with `mark` was answered; when it began, where no answer is told."""
+        return next(
+            (
+                record.time_us
+                for record in self.history.trace(CONTROL)
+                if record.seq > mark.seq
+                and (record.subject, record.data.get("op")) == (mark.subject, "RESET")
+                and record.data.get("pid") == mark.data.get("pid")
+            ),
+            mark.time_us,
+        )
+
+
+def _is_worker(mark: Record) -> bool:
+    return str(mark.data.get("comm", "")).startswith(_WORKER)
