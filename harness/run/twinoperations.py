@@ -90,6 +90,8 @@ class Operations:
             yield "timing"
         if op.verb in _READS and any(s.is_signal_under_way(s.operations[place]) for s in self.pair):
             yield "delivery"
+        if op.verb == "load" and any(s.is_raced(s.operations[place]) for s in self.pair):
+            yield "race"
 
     def _is_alone_disturbed(self, place: Place) -> bool:
         """Whether something was done to the AFU on one host only before the operation had ended there, in
