@@ -10,7 +10,7 @@ STAMP := $(VENV)/.made-from-lock
 PURE := vocab wire events oracles sim plan report gen run
 
 .DELETE_ON_ERROR:
-.PHONY: help nightly test check bench score guest guest-packages environment clean
+.PHONY: help nightly test check bench score soak guest guest-packages environment clean
 
 help:
 	@echo "make nightly [BUDGET=60s]  perform $(PLAN) on simulated hosts, judge it, write the reports"
@@ -18,6 +18,7 @@ help:
 	@echo "make check                 the fast loop: ruff, mypy, the pure tests"
 	@echo "make bench                 the benchmarks, each a ratio beside its limit"
 	@echo "make score                 what the search finds, how soon, how small: about 20 minutes"
+	@echo "make soak                  200,000 cases on the healthy simulator, which may find nothing: half an hour"
 	@echo "make guest                 the QEMU guest: a real Linux for ppc64le, built from Debian's packages"
 	@echo "make guest-packages        what make guest needs, installed (Debian and Ubuntu, as root)"
 	@echo "make clean                 remove the environment and caches"
@@ -40,6 +41,9 @@ bench: environment
 
 score: environment
 	$(BIN)/harness score
+
+soak: environment
+	$(BIN)/harness score --healthy 200000
 
 guest: environment
 	@$(BIN)/python -m harness.guest

@@ -84,9 +84,7 @@ def restored(cases: int) -> Measured:
     guest_s, waited_s = spent.guest_s - before.guest_s, spent.waited_s - before.waited_s
     own_s = max(0.0, wall_s - guest_s - waited_s)
     parts = [1000 * part / cases for part in (own_s, wall_s, guest_s, waited_s)]
-    sides = "{:.0f} of {:.0f} ms a case; {:.0f} in the guest, {:.0f} waiting for one".format(
-        *parts
-    )
+    sides = "{:.0f} of {:.0f} ms a case; {:.0f} in the guest, {:.0f} waiting for one".format(*parts)
     hcall_ms = median(durations) / 1000
     return Measured(cases / wall_s, 100 * own_s / wall_s, hcall_ms, len(durations), sides)
 

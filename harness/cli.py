@@ -300,6 +300,7 @@ def score_(
     mutant: Annotated[list[str] | None, typer.Option(help="Only this one; may be repeated.")] = None,
     cases: Annotated[int, typer.Option(min=0, help="Most cases of a race. 0: as many as usual.")] = 0,
     sample: Annotated[int, typer.Option(min=-1, help="Generated mutants. -1: as many as usual.")] = -1,
+    healthy: Annotated[int, typer.Option(min=0, help="Only this: so many cases without a mutant.")] = 0,
     jobs: Annotated[int, typer.Option(min=0, help="Processes at once. 0: one for each processor.")] = 0,
 ) -> None:
     """Measure the search: which planted defects it finds, how soon, and how small they become.
@@ -312,11 +313,12 @@ def score_(
     harness score
     harness score --out reports/score/first
     harness score --short --mutant StaleMmio
+    harness score --healthy 200000 --out reports/score/healthy
     """
     from harness.run import console
     from harness.score import command
 
-    chosen = command.extent(short, mutant or (), cases, sample)
+    chosen = command.extent(short, mutant or (), cases, sample, healthy)
     with console.counting("scoring") as watch:
         done = command.perform(chosen, out, jobs, watch)
     _print(done.text.rstrip(), f"wrote {done.path}")

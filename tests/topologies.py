@@ -1,8 +1,8 @@
-"""Two hosts to test with: one of each platform, two cards each, three AFUs."""
+"""Hosts to test with: one of each platform, two cards each, three AFUs; and one of PCI devices only."""
 
 from __future__ import annotations
 
-from harness.vocab.topology import Afu, Card, Mode, Platform, Topology
+from harness.vocab.topology import Afu, Card, Device, Mode, Platform, Topology, Traffic
 
 _FEATURES = frozenset({"debugfs", "kprobes", "virtual-time", "deterministic"})
 
@@ -36,4 +36,16 @@ POWERVM = Topology(
     ),
     poll_period_ms=3000,
     features=_FEATURES | {"phyp-console", "hold-points", "facility-removal"},
+)
+
+_PLAIN = (
+    Device("e1000e-0", "0004:01:00.0", "e1000e", Traffic.FRAMES, 4, 1, address="192.0.2.7", peer="192.0.2.1"),
+    Device("nvme-0", "0005:01:00.0", "nvme", Traffic.BLOCKS, 5, 1, range_bytes=1 << 20),
+)
+DEVICES = Topology(
+    Platform.POWERNV,
+    "6.1.0",
+    (),
+    features=_FEATURES | {"hardware-console"} | {device.feature for device in _PLAIN},
+    devices=_PLAIN,
 )

@@ -786,7 +786,7 @@ class Blocks:
         if not names:
             raise OSError(errno.ENODEV, "no disk")
         access = os.O_RDWR if self.may_overwrite else os.O_RDONLY
-        self.fd = os.open("/dev/" + names[0], access | os.O_DIRECT | os.O_CLOEXEC)
+        self.fd = os.open("%s/dev/%s" % (self.root, names[0]), access | os.O_DIRECT | os.O_CLOEXEC)
 
     def _read(self, number: int) -> bytes:
         os.lseek(self.fd, number * BLOCK_BYTES, os.SEEK_SET)

@@ -20,7 +20,7 @@ from harness.events.touch_memory import TouchMemory
 from harness.events.touch_unmapped_memory import TouchUnmappedMemory
 from harness.events.unmap import Unmap
 from harness.gen.walk import Walk
-from harness.vocab.case import When
+from harness.vocab.case import NOW, When
 from harness.vocab.event import Event, Target
 from harness.vocab.phase import Phase
 from harness.vocab.sketch import ContextBelief, ContextSketch
@@ -61,6 +61,8 @@ AFTERWARDS: Acts = {
     RaiseAfuInterrupt: 1,
     Detach: 1,
 }
+_LINGER_LOADS = (20, 30, 40, 50, 60)
+"""How many loads take about as long as a page fault does: each takes a microsecond or less."""
 PURGE = (Phase.DETECTED, Phase.QUIESCE, Phase.QUIESCE, Phase.CONTEXT_PURGED, Phase.CONTEXT_PURGED)
 END = (Phase.RESUME, Phase.RECOVERED, Phase.RECOVERED)
 
@@ -104,3 +106,13 @@ def act(walk: Walk, acts: Acts, moments: Sequence[When], free: Sequence[ContextS
     ]
     if targets:
         walk.perform(cls, walk.choose.pick(targets), walk.pick_when(cls, moments))
+
+
+def leave(walk: Walk, context: ContextSketch) -> None:
+    """An owner gives its AFU work, and some microseconds later lets go of the context: all of it."""
+    mine = (context.actor, context.fd)
+    if {TouchMemory, Load, Unmap, Detach} <= set(walk.deck.free.events):
+        walk.perform(TouchMemory, mine, NOW)
+        walk.add(context.actor, Load(context.map_name, "WED", 8, walk.choose.pick(_LINGER_LOADS)))
+        walk.perform(Unmap, (context.actor, context.map_name), NOW)  # a mapping keeps the context open
+        walk.perform(Detach, mine, NOW)

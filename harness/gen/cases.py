@@ -32,7 +32,7 @@ from harness.events.set_freeze_limit import SetFreezeLimit
 from harness.events.set_perst_policy import SetPerstPolicy
 from harness.events.store import Store
 from harness.events.touch_memory import TouchMemory
-from harness.gen import races
+from harness.gen import acts, races
 from harness.gen.choosers import SeededChooser
 from harness.gen.closing import BASELINE, closing
 from harness.gen.deck import KPROBES, Deck, deck
@@ -170,7 +170,7 @@ def fill(walk: Walk, idle: int) -> bool:
     if cls is Detach and walk.choose.chance(walk.rules.overlap_percent):
         mine = [c for c in walk.sketch.contexts if (c.actor, c.fd) == target and c.is_mapped]
         if mine:
-            races.leave(walk, mine[0])
+            acts.leave(walk, mine[0])
             return True
     if cls.fate is not Fate.HARMLESS:
         _reset(walk, cls, target, walk.rules.overlap_percent)

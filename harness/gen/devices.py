@@ -42,7 +42,7 @@ _LANE_MS = 200_000  # triggers, at most RECOVERY_MS each
 _RECOVERY_MS = 100_000
 _NESTED = (Phase.DETECTED, Phase.ERROR_DETECTED, Phase.RESET, Phase.SLOT_RESET, Phase.RESUME)
 _MOMENTS = (NOW, When(after_ms=1), When(after_ms=20), When(after_ms=200))
-_LIMITED_PERCENT = 15
+_LIMITED_PERCENT = 25
 _LOOK_PERCENT = 75
 
 

@@ -10,6 +10,7 @@ adds a few steps that meet an error, or a reset, in one way:
 | `ambush` | what an owner does with a context at the moment of its purge |
 | `come_again` | the use of a purged context once recovery has ended |
 | `fall_asleep` | a reader that only it can wake |
+| `inherit` | a child's use of a mapping that it was born with |
 | `neighbours` | two contexts of one AFU that wait for interrupts, one of which is raised |
 | `join` | an attach at the very moment of the reset |
 | `meet` | work on contexts at the very moment of the error or reset |
@@ -30,6 +31,7 @@ from harness.events.answer_hcall import AnswerHcall
 from harness.events.attach import Attach
 from harness.events.await_ import ALL, Await
 from harness.events.detach import Detach
+from harness.events.fork import Fork
 from harness.events.kill_actor import KillActor
 from harness.events.load import Load
 from harness.events.raise_afu_interrupt import RaiseAfuInterrupt
@@ -43,7 +45,6 @@ from harness.gen.walk import Walk
 from harness.vocab.case import NOW, When
 from harness.vocab.event import HARNESS, NEMESIS, Event, Target
 from harness.vocab.registers import STORE_LOG_SLOTS
-from harness.vocab.sketch import ContextSketch
 
 MOMENTS = (When(after_ms=1), When(after_ms=2), When(after_ms=5))
 
@@ -52,7 +53,6 @@ _GATHER_PERCENT = 70
 _GATHER_MS = 5_000
 _LINGER_PERCENT = 40
 _LINGER_COUNTS = (1, 2, 20)
-_LINGER_LOADS = (20, 30, 40)
 _ATTACH = "H_ATTACH_CA_PROCESS"
 _LONG_BUSY_1_S = 9903
 _LONG_BUSY_100_MS = 9902
@@ -117,6 +117,20 @@ def fall_asleep(walk: Walk, afus: frozenset[str]) -> When | None:
     if free and ReadEvent in walk.deck.free.events:
         sleeper = walk.choose.pick(free)
         walk.add(sleeper.actor, ReadEvent(sleeper.fd, FOR_EVER))
+    return None
+
+
+def inherit(walk: Walk, afus: frozenset[str]) -> When | None:
+    """A child is born with a mapping, uses it, and goes on when the recovery to come has taken it away."""
+    free = [c for c in acts.free(walk, afus) if c.is_mapped]
+    uses = [cls for cls in (Load, Store) if cls in walk.deck.free.events]
+    if free and uses and Fork in walk.deck.free.events and Fork.enabled(walk.sketch, walk.topology):
+        parent, child = walk.choose.pick(free), Fork(f"a{walk.sketch.next_actor}")
+        walk.add(parent.actor, child)
+        for moments in ((NOW,), (*MOMENTS, *acts.triggers(walk, acts.PURGE))):
+            cls = walk.choose.pick(uses)
+            event = cls.draw((child.child, parent.fd), walk.sketch, walk.topology, walk.choose)
+            walk.add(child.child, event, walk.pick_when(cls, moments))
     return None
 
 
@@ -187,15 +201,6 @@ def _cause(walk: Walk, afus: frozenset[str], moment: When) -> None:
         walk.add_context(walk.choose.pick(newcomers))
 
 
-def leave(walk: Walk, context: ContextSketch) -> None:
-    """An owner gives its AFU work, and closes the context some microseconds later."""
-    mine = (context.actor, context.fd)
-    if {TouchMemory, Load, Detach} <= set(walk.deck.free.events):
-        walk.perform(TouchMemory, mine, NOW)
-        walk.add(context.actor, Load(context.map_name, "WED", 8, walk.choose.pick(_LINGER_LOADS)))
-        walk.perform(Detach, mine, NOW)
-
-
 def unbind(walk: Walk, afus: frozenset[str], _moment: When | None) -> None:
     """The nemesis takes the driver away at a moment of the recovery."""
     cards = [card.name for card in walk.topology.cards for afu in card.afus if afu.name in afus]
@@ -244,6 +249,7 @@ _BEFORE_AN_ERROR: dict[Callable[[Walk, frozenset[str]], When | None], int] = {
     ambush: 4,
     come_again: 3,
     fall_asleep: 2,
+    inherit: 2,
     neighbours: 2,
     meet: 3,
     catch: 2,

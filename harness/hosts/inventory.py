@@ -9,7 +9,7 @@ import os
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -22,6 +22,7 @@ DEFAULT_NAME = "inventory.toml"
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 _AFU = re.compile(r"afu\d{1,3}\.\d{1,3}")
+_BDF = re.compile(r"[0-9a-f]{4,8}:[0-9a-f]{2}:[0-9a-f]{2}\.[0-7]")
 _SECRETS = ("password", "passphrase", "passwd")
 _LIMIT_BYTES = 1 << 20
 
@@ -42,6 +43,19 @@ class AfuFacts(_Table):
     master_registers: bool = True
 
 
+class DeviceFacts(_Table):
+    """How a PCI device without CAPI is kept busy. That it has a table allows to disturb it.
+
+    A disk: its first `range_bytes` are read; with `overwrite` they are filled with a pattern before, and what
+    was there is lost. A network device: echo requests go from `address` to `peer`, which must answer.
+    """
+
+    range_bytes: Annotated[int, Field(ge=4096, le=64 << 20)] = 1 << 20
+    overwrite: bool = False
+    address: str = ""
+    peer: str = ""
+
+
 class Console(_Table):
     """The command that shows the host's console, as a list of words."""
 
@@ -51,7 +65,8 @@ class Console(_Table):
 class LabHost(_Table):
     """One host. Files may be given relative to the inventory's folder, or with ``~``.
 
-    Nothing is injected into a card that `allow_destructive` does not name. `platform` and `poll_period_ms`
+    Nothing is injected into a card that `allow_destructive` does not name, nor into another PCI device that
+    has no table in `devices`. `platform` and `poll_period_ms`
     are hints for hosts whose agent cannot tell.
     """
 
@@ -66,6 +81,7 @@ class LabHost(_Table):
     allow_destructive: tuple[CardName, ...] = ()
     console: Console | None = None
     afus: Mapping[str, AfuFacts] = {}
+    devices: Mapping[str, DeviceFacts] = {}
 
     @property
     def facts(self) -> dict[str, dict[str, Any]]:
@@ -73,6 +89,8 @@ class LabHost(_Table):
         facts = {name: afu.model_dump() for name, afu in self.afus.items()}
         if self.poll_period_ms is not None:
             facts["host"] = {"poll_period_ms": self.poll_period_ms}
+        if self.devices:
+            facts["devices"] = {bdf: device.model_dump() for bdf, device in self.devices.items()}
         return facts
 
 
@@ -175,15 +193,13 @@ def _host(name: str, table: Any, where: str) -> LabHost:
     if not isinstance(table, dict):
         raise UsageError([*problems, Problem("a host is described by a table", where)])
     table = {key: value for key, value in table.items() if key not in _SECRETS}  # told by _secrets
-    afus = table.pop("afus", {})
-    facts = dict(_afus(afus if isinstance(afus, dict) else {}, where, problems))
-    if not isinstance(afus, dict):
-        problems.append(Problem("AFUs are described by tables", where, 'like [hosts.p8.afus."afu0.0"]'))
+    afus = dict(_tables(_AFUS, table.pop("afus", {}), where, problems))
+    devices = dict(_tables(_DEVICES, table.pop("devices", {}), where, problems))
     if ("key_file" in table) == bool(table.get("use_ssh_agent", False)):
         allowed = "either key_file, or use_ssh_agent = true"
         problems.append(Problem("it is not clear which key to log in with", where, allowed))
     try:
-        host = LabHost.model_validate({**table, "afus": facts})
+        host = LabHost.model_validate({**table, "afus": afus, "devices": devices})
     except ValidationError as error:
         problems += as_problems(error, where, LabHost)
     if problems:
@@ -191,15 +207,37 @@ def _host(name: str, table: Any, where: str) -> LabHost:
     return host
 
 
-def _afus(tables: Mapping[str, Any], where: str, problems: list[Problem]) -> Iterator[tuple[str, AfuFacts]]:
+class _Kind(NamedTuple):
+    """A kind of tables within a host's: what their names are like, and what they hold."""
+
+    word: str
+    key: str
+    name: re.Pattern[str]
+    example: str
+    model: type[AfuFacts | DeviceFacts]
+
+
+_AFUS = _Kind("AFU", "afus", _AFU, "afu0.0", AfuFacts)
+_DEVICES = _Kind("PCI device", "devices", _BDF, "0002:01:00.0", DeviceFacts)
+
+
+def _tables(
+    kind: _Kind, tables: Any, where: str, problems: list[Problem]
+) -> Iterator[tuple[str, AfuFacts | DeviceFacts]]:
+    if not isinstance(tables, dict):
+        like = f'like [hosts.p8.{kind.key}."{kind.example}"]'
+        problems.append(Problem(f"{kind.word}s are described by tables", where, like))
+        return
     for name, table in tables.items():
-        place = f"{where}.afus.{name}"
-        if not _AFU.fullmatch(name):
-            problems.append(Problem("this is no AFU", place, 'names like "afu0.0", in quotes'))
+        place = f"{where}.{kind.key}.{name}"
+        if not kind.name.fullmatch(name):
+            problems.append(
+                Problem(f"this is no {kind.word}", place, f'names like "{kind.example}", in quotes')
+            )
         try:
-            yield name, AfuFacts.model_validate(table)
+            yield name, kind.model.model_validate(table)
         except ValidationError as error:
-            problems += as_problems(error, place, AfuFacts)
+            problems += as_problems(error, place, kind.model)
 
 
 def _secrets(table: Mapping[str, Any], where: str) -> Iterator[Problem]:

@@ -152,7 +152,7 @@ def cards(history: History) -> Mapping[str, str]:
 @once
 def scripted_hcalls(history: History) -> Sequence[Operation]:
     """The operations that made PHYP answer an hcall as the case wanted, or when it wanted."""
-    return [o for o in history.operations if o.verb == "inject" and o.args.get("what") in _SCRIPTS]
+    return [o for o in history.operations_of("inject") if o.args.get("what") in _SCRIPTS]
 
 
 def has_failed_permanently(history: History, afu: str, at_us: int) -> bool:

@@ -56,8 +56,7 @@ def _is_no_wonder(history: History, afu: str, error: Disturbance, at_us: int) ->
         )
         or any(
             _NO_RECOVERY in o.args.get("path", "") and o.began_us <= at_us
-            for o in history.operations
-            if o.verb == "write_file"
+            for o in history.operations_of("write_file")
         )
     )
 

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 
 from harness.oracles._context import contexts
 from harness.oracles._memo import ms
-from harness.vocab.history import History, Operation
+from harness.vocab.history import History, Kind, Operation
 from harness.vocab.oracle import Oracle
 from harness.vocab.topology import Mode
 from harness.vocab.verdict import Finding
@@ -48,21 +48,39 @@ _WRITE = frozenset(
 def judge(history: History) -> Iterator[Finding]:
     """Look at every call that failed: opens first, then what was done with each context."""
     for operation in history.operations:
-        if operation.verb == "open" and operation.errno and operation.args["path"].startswith(_NODES):
-            yield from _check(operation, _OPEN)
-        elif operation.verb == "write_file" and operation.errno and operation.args["path"].startswith(_SYSFS):
-            yield from _check(operation, _WRITE)
-        elif operation.verb == "read_file" and _MODE.fullmatch(operation.args["path"]):
-            yield from _check_mode(operation)
-        elif operation.verb == "read_file" and _ERROR_BUFFER.fullmatch(operation.args["path"]):
-            yield from _check_error_buffer(operation)
+        check = _CHECKS.get(operation.invoke.name)
+        if check is not None:
+            yield from check(operation)
     for context in contexts(history).contexts:
         for call in context.calls:
-            if call.errno:
+            if _has_failed(call):
                 yield from _check(call, _allowed(call))
         for access in (*context.loads, *context.stores):
-            if access.errno and access.errno != _INTERRUPTED:
+            if _has_failed(access) and access.errno != _INTERRUPTED:
                 yield from _check(access, frozenset())
+
+
+def _has_failed(operation: Operation) -> bool:
+    return operation.end is not None and operation.end.kind is Kind.FAIL and bool(operation.errno)
+
+
+def _check_open(operation: Operation) -> Iterator[Finding]:
+    if operation.errno and operation.args["path"].startswith(_NODES):
+        yield from _check(operation, _OPEN)
+
+
+def _check_write(operation: Operation) -> Iterator[Finding]:
+    if operation.errno and operation.args["path"].startswith(_SYSFS):
+        yield from _check(operation, _WRITE)
+
+
+def _check_read(operation: Operation) -> Iterator[Finding]:
+    path = operation.args["path"]
+    if path.startswith(_SYSFS):
+        if _MODE.fullmatch(path):
+            yield from _check_mode(operation)
+        elif _ERROR_BUFFER.fullmatch(path):
+            yield from _check_error_buffer(operation)
 
 
 def _check_mode(read: Operation) -> Iterator[Finding]:
@@ -78,6 +96,9 @@ def _check_error_buffer(read: Operation) -> Iterator[Finding]:
     if read.is_ok and read.end is not None and read.answer.get("text") == "":
         message = f"{read.args['path']} had no bytes at {ms(read.ended_us)}"
         yield Finding(NAME, "error-buffer-empty", message, (read.invoke.seq, read.end.seq))
+
+
+_CHECKS = {"open": _check_open, "write_file": _check_write, "read_file": _check_read}
 
 
 def _allowed(call: Operation) -> frozenset[str]:

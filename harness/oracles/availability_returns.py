@@ -21,7 +21,7 @@ from harness.oracles._disturbance import (
 from harness.oracles._episode import RECOVERY_US, Episode, episodes, is_recovering
 from harness.oracles._memo import end_us, ms
 from harness.oracles._probe import PROBES, is_given_up, is_held_by_others, is_refused_by_phyp, probing_from_us
-from harness.vocab.history import History, Kind, Operation
+from harness.vocab.history import History, Operation
 from harness.vocab.oracle import Oracle
 from harness.vocab.phase import Phase
 from harness.vocab.registers import Register
@@ -33,16 +33,13 @@ NAME = "availability_returns"
 
 def judge(history: History) -> Iterator[Finding]:
     """Look at the first failure of every probe, at what they loaded, and at the length of recoveries."""
-    began_us: dict[int, int] = {}
     failed: set[int] = set()
-    for operation in history.operations:
-        if operation.intent.event not in PROBES:
-            continue
+    for operation in history.failed:
         step = operation.invoke.step
-        began_us.setdefault(step, operation.began_us)
-        if operation.end and operation.end.kind is Kind.FAIL and step not in failed:
+        if operation.intent.event in PROBES and step not in failed:
             failed.add(step)
-            yield from _failure(history, operation, began_us[step])
+            began_us = next(o.began_us for o in history.operations if o.invoke.step == step)
+            yield from _failure(history, operation, began_us)
     yield from _wrong_values(history)
     for found in episodes(history).values():
         for episode in found:
@@ -92,8 +89,8 @@ def _has_other_mode(history: History, afu: Afu, probe: Operation) -> bool:
     path = f"/sys/class/cxl/{afu.name}/mode"
     written = [
         o.args["text"].strip()
-        for o in history.operations
-        if o.verb == "write_file" and o.args["path"] == path and o.is_ok and o.ended_us < probe.began_us
+        for o in history.operations_of("write_file")
+        if o.args["path"] == path and o.is_ok and o.ended_us < probe.began_us
     ]
     return bool(written) and written[-1] != afu.modes[0].value and probe.verb != "write_file"
 

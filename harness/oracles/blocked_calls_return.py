@@ -33,18 +33,18 @@ def judge(history: History) -> Iterator[Finding]:
     slack_us = _HCALLS_OF_A_CALL * _HCALL_US if scripted_hcalls(history) else 0
     must_answer = history.is_complete and not _has_died(history)
     for operation in history.operations:
-        end, verb = operation.end, operation.verb
-        who = operation.invoke.actor
+        invoke, end, _ = operation
         if end is None:
             if must_answer:
-                message = f"{verb} of {who}, begun at {ms(operation.began_us)}, was never answered"
-                yield Finding(NAME, f"{verb}-unanswered", message, (operation.invoke.seq,))
-        elif verb in _BOUNDED:
-            took_us = end.time_us - operation.began_us
+                who = f"{invoke.name} of {invoke.actor}"
+                message = f"{who}, begun at {ms(invoke.time_us)}, was never answered"
+                yield Finding(NAME, f"{invoke.name}-unanswered", message, (invoke.seq,))
+        elif end.time_us - invoke.time_us > _CALL_US and invoke.name in _BOUNDED:
+            took_us = end.time_us - invoke.time_us
             bound_us = _CALL_US + slack_us + 1000 * int(operation.args.get("retry_ms", 0))
             if took_us > bound_us:
-                message = f"{verb} of {who} took {ms(took_us)}, {ms(bound_us)} are allowed"
-                yield Finding(NAME, f"{verb}-too-long", message, (operation.invoke.seq, end.seq))
+                message = f"{invoke.name} of {invoke.actor} took {ms(took_us)}, {ms(bound_us)} are allowed"
+                yield Finding(NAME, f"{invoke.name}-too-long", message, (invoke.seq, end.seq))
     if Phase.QUIESCE in history.marks:
         for context in contexts(history).attached:
             yield from _waiters(history, context, slack_us)

@@ -3,14 +3,15 @@
 The order is: detected, its driver told of the error, reset, then either slot reset and resume (a driver with
 error handlers) or removal and a new probe (one without), then recovered. Each happens once after the driver
 was told. A driver that has asked for a reset is not removed instead. Without a freeze, and without an
-administrator who asks for it, there is no recovery.
+administrator who asks for it, there is no recovery. A driver with error handlers is told before its device is
+removed for good.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from harness.oracles._device import device_episodes, freezes, is_forced
+from harness.oracles._device import device_episodes, failed_mark, freezes, is_forced
 from harness.oracles._episode import Episode
 from harness.oracles._memo import ms
 from harness.vocab.history import History, Record
@@ -28,6 +29,9 @@ _NEEDS = {
     Phase.RECOVERED: Phase.RESUME,
 }
 _ONCE = frozenset({Phase.RESET, Phase.SLOT_RESET, Phase.RESUME})
+_FAILURE_BEGINS = "EEH: Beginning: 'error_detected(permanent failure)'"
+_FAILURE_ENDS = "EEH: Finished:'error_detected(permanent failure)'"
+_UNCALLED = "EEH: not actionable"
 _SEEN_BAD = (Phase.CONFIRMED, Phase.DETECTED)
 
 
@@ -36,8 +40,11 @@ def judge(history: History) -> Iterator[Finding]:
     for device, episodes in device_episodes(history).items():
         before_us = 0
         for episode in episodes:
+            if failed_mark(history, device, episode.began_us - 1):
+                continue  # what happens to a device that was given up is for failed_device_stays_gone
             yield from _reason(history, device, episode, before_us)
             yield from _walk(history, device, episode)
+            yield from _untold(history, device, episode)
             before_us = episode.began_us  # what was asked for during it is done after it
 
 
@@ -93,6 +100,25 @@ def _removed_against_its_will(
                 f"and was removed from {ms(reset.time_us)} on"
             )
             yield Finding(NAME, "removed-against-its-will", message, (record.seq, reset.seq))
+            return
+
+
+def _untold(history: History, device: str, episode: Episode) -> Iterator[Finding]:
+    """Of a permanent failure EEH says which drivers it calls; a driver without handlers is said to be one."""
+    if episode.failed is None:
+        return
+    begun: Record | None = None
+    for record in history.log:
+        text = record.data["text"]
+        if record.seq < episode.failed.seq or record.subject != device:
+            continue
+        if text == _FAILURE_BEGINS:
+            begun = record
+        elif begun and text.startswith("PCI ") and _UNCALLED in text:
+            message = f"{device} was given up at {ms(episode.failed.time_us)}, and its driver was not told"
+            yield Finding(NAME, "driver-not-told", message, (episode.failed.seq, record.seq))
+            return
+        elif text.startswith(_FAILURE_ENDS):
             return
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from harness.oracles._device import RECOVERY_US, Traffic, device_episodes, failed_mark, is_away, traffic
+from harness.oracles._device import RECOVERY_US, Traffic, device_episodes, is_away, traffic
 from harness.oracles._disturbance import first_us
 from harness.oracles._episode import Episode
 from harness.oracles._memo import end_us, ms
@@ -38,8 +38,9 @@ def _probe(history: History, probe: Traffic) -> Iterator[Finding]:
     device, operation = probe.device, probe.operation
     assert operation.end is not None
     at_us = operation.ended_us
-    if failed_mark(history, device, at_us) or is_away(history, device, at_us):
-        return
+    given_up = any(mark.time_us <= at_us for mark in history.marked(Phase.FAILED_PERMANENTLY, device))
+    if given_up or is_away(history, device, at_us):
+        return  # whether a scan of the bus brings back what was given up is the firmware's affair
     if not probe.has_worked:
         last = probe.runs[-1].outcome if probe.runs else "nothing, because its recovery did not end"
         message = (

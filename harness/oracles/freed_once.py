@@ -55,8 +55,8 @@ def _unsure_opens_us(history: History) -> list[int]:
     """When opens began of which nobody knows whether they made a context."""
     return [
         operation.began_us
-        for operation in history.operations
-        if operation.verb == "open" and (operation.end is None or operation.end.kind is Kind.INFO)
+        for operation in history.operations_of("open")
+        if operation.end is None or operation.end.kind is Kind.INFO
     ]
 
 

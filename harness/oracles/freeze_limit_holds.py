@@ -28,7 +28,7 @@ def judge(history: History) -> Iterator[Finding]:
     """Follow what eehd says, which recovers one device at a time."""
     is_exact = "deterministic" in history.topology.features
     has_new_limit = any(
-        o.verb == "write_file" and str(o.args["path"]).endswith(_FREEZE_LIMIT) for o in history.operations
+        str(o.args["path"]).endswith(_FREEZE_LIMIT) for o in history.operations_of("write_file")
     )
     is_found_anew = any(
         o.verb == "write_file" and str(o.args["path"]).endswith(_RESCAN) for o in history.operations

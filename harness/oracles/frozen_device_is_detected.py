@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from harness.oracles._device import device_episodes, freezes
+from harness.oracles._device import device_episodes, failed_mark, freezes, is_away
 from harness.oracles._disturbance import disturbances
 from harness.oracles._episode import episodes
 from harness.oracles._memo import SECOND_US, end_us, ms
@@ -36,6 +36,8 @@ def judge(history: History) -> Iterator[Finding]:
         device = str(look.intent.details.get("device", ""))
         frozen = _frozen_by(history, device, look)
         if frozen is None or frozen.end is None or _is_busy(history, device, look):
+            continue
+        if failed_mark(history, device, look.ended_us) or is_away(history, device, look.ended_us):
             continue
         marks = [mark for phase in _NOTICED for mark in history.marked(phase, device)]
         if not any(frozen.began_us <= mark.time_us <= look.ended_us + _BOUND_US for mark in marks):

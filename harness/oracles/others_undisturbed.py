@@ -36,8 +36,8 @@ def judge(history: History) -> Iterator[Finding]:
     for context in contexts(history).contexts:
         if context.afu in others:
             yield from _context(history, context)
-    for operation in history.operations:
-        if operation.verb == "open" and operation.errno in _GONE:
+    for operation in history.operations_of("open"):
+        if operation.errno in _GONE:
             afu = _afu_of(history, operation.args["path"])
             if afu in others:
                 yield _finding("open-fails", f"open of {afu} failed with {operation.errno}", operation)

@@ -24,8 +24,8 @@ _UNFORCED = "1"
 
 def judge(history: History) -> Iterator[Finding]:
     """Look at the resets that were granted, and at who used the card or AFU meanwhile."""
-    for operation in history.operations:
-        if operation.verb != "write_file" or not operation.is_ok:
+    for operation in history.operations_of("write_file"):
+        if not operation.is_ok:
             continue
         found = _RESET.fullmatch(str(operation.args["path"]))
         if found is None:

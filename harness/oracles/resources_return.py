@@ -33,11 +33,11 @@ def judge(history: History) -> Iterator[Finding]:
     """Compare the first and the last reading of every file, then count the capacity probes."""
     readings: dict[str, list[Operation]] = {}
     full: dict[int, Operation] = {}
-    for operation in history.operations:
-        event = operation.intent.event
-        if event == "Snapshot" and operation.verb == "read_file" and operation.is_ok:
+    for operation in history.operations_of("read_file"):
+        if operation.intent.event == "Snapshot" and operation.is_ok:
             readings.setdefault(operation.args["path"], []).append(operation)
-        elif event == "ProbeCapacity" and operation.errno in _FULL:
+    for operation in history.failed:
+        if operation.intent.event == "ProbeCapacity" and operation.errno in _FULL:
             full.setdefault(operation.invoke.step, operation)
     if _is_held(history, readings):
         readings = {}

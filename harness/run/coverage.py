@@ -24,6 +24,9 @@ def covered(history: History) -> frozenset[Covered]:
     return frozenset(_Reader(history).found())
 
 
+_NAMES = {phase: phase.value for phase in Phase}
+
+
 class _Reader:
     """Goes through the records once."""
 
@@ -53,10 +56,10 @@ class _Reader:
                 self._answered(record, intents[record.step])
 
     def _mark(self, phase: Phase, subject: str) -> None:
-        self._last = phase.value
+        self._last = name = _NAMES[phase]
         afus = self._reach.get(subject, ())
         for afu in afus:
-            self._phases[afu] = phase.value
+            self._phases[afu] = name
         if phase is Phase.QUIESCE:
             for fd, (afu, _) in self._contexts.items():
                 if afu in afus:

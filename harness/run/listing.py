@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from harness import registry
-from harness.vocab.topology import Platform
+from harness.vocab.topology import Platform, Subject
 
 PLANS = Path("testplans")
 
@@ -22,13 +22,16 @@ class Item(NamedTuple):
 
 def _events() -> list[Item]:
     return [
-        Item(name, f"{_first_line(event.__doc__)}{_only_on(event.platforms)}")
+        Item(name, f"{_first_line(event.__doc__)}{_only_on(event.platforms)}{_about(event.subjects)}")
         for name, event in registry.events().items()
     ]
 
 
 def _oracles() -> list[Item]:
-    return [Item(o.name, f"{o.title}{_only_on(o.platforms)}") for o in registry.oracles().values()]
+    return [
+        Item(o.name, f"{o.title}{_only_on(o.platforms)}{_about(o.subjects)}")
+        for o in registry.oracles().values()
+    ]
 
 
 def _mutants() -> list[Item]:
@@ -71,6 +74,12 @@ def _first_line(text: str | None) -> str:
 
 def _only_on(platforms: frozenset[Platform]) -> str:
     return "" if len(platforms) == len(Platform) else f" [{_names(platforms)}]"
+
+
+def _about(subjects: frozenset[Subject]) -> str:
+    """What is marked where it is not about CAPI cards alone."""
+    words = " and ".join(subject.value for subject in Subject if subject in subjects)
+    return f" [{words}]" if Subject.DEVICES in subjects else ""
 
 
 def _names(platforms: frozenset[Platform]) -> str:

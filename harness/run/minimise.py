@@ -18,16 +18,17 @@ Pure: how a case is performed is the caller's affair, and nothing here knows wha
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
+from harness.run.exchange import bold_exchanges, exchanges, fewest, plainer
 from harness.run.smaller import (
     calmer,
     fewer_decisions,
     groups,
     instead_of_waits,
     other_schedules,
-    plainer,
     settled,
     simpler_trigger,
     without,
@@ -40,6 +41,8 @@ BUDGET = 300
 """Most executions for one case."""
 _LONG = 7
 """A case with more steps than this may have stopped at a local minimum: it is worth another attempt."""
+_SHORT = 2
+"""There is nothing to exchange in a case with so few steps."""
 _OTHER_SCHEDULES = 4
 _DECISIONS_TRIES = 24
 
@@ -114,10 +117,11 @@ class _Search:
         try:
             self._take_first(calmer(self._best, self._listed is not None))
             self._remove_groups()
-            if self._take_first(plainer(self._best)):
+            if self._take_first(plainer(self._best)) | self._take_first(fewest(self._best)):
                 self._remove_groups()
             self._remove_stretches()
             self._polish()
+            self._exchange()
             if len(self._best.steps) > _LONG:
                 self._start_over()
             self._simplify_schedule()
@@ -202,10 +206,24 @@ class _Search:
         while True:
             is_smaller = self._remove_each(1)
             self._is_one_minimal = True
-            is_smaller |= self._take_first(instead_of_waits(self._best))
+            is_smaller |= self._take_first(self._keeping(instead_of_waits(self._best)))
             is_smaller |= self._simplify_triggers()
             if not is_smaller and self._is_one_minimal:
                 return
+
+    def _keeping(self, candidates: Iterable[Case]) -> Iterator[Case]:
+        """Those of `candidates` that have all steps which are not to be removed."""
+        kept = Counter(step for step in self._best.steps if self._keeps(step))
+        return (case for case in candidates if kept <= Counter(case.steps))
+
+    def _exchange(self) -> None:
+        """One step for two, for as long as that makes the case shorter."""
+        while len(self._best.steps) > _SHORT:
+            before = self._best, self._is_one_minimal
+            if not self._take_first(self._keeping(exchanges(self._best))):
+                self._best, self._is_one_minimal = before
+                return
+            self._polish()
 
     def _simplify_triggers(self) -> bool:
         if self._take_first(without_triggers(self._best)):
@@ -218,6 +236,9 @@ class _Search:
         """A long case may need steps for their time only: let it wait, or interleave otherwise."""
         if self._take_first(plainer(self._best)):
             self._polish()
+        if self._take_first(self._keeping(bold_exchanges(self._best))):
+            self._polish()
+            self._exchange()
         before = self._best, self._is_one_minimal
         if self._take_first(settled(self._best)):
             self._remove_each(2)

@@ -10,20 +10,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from harness.events.await_ import ALL, Await
-from harness.events.exceed_correctable_errors import ExceedCorrectableErrors
 from harness.events.exit_actor import ExitActor
-from harness.events.fence_phb import FencePhb
-from harness.events.freeze_eeh_pe import FreezeEehPe
-from harness.events.raise_psl_error import RaisePslError
-from harness.events.raise_recoverable_error import RaiseRecoverableError
+from harness.events.pause import Pause
+from harness.run.exchange import LATE, MOMENT, descriptor
 from harness.vocab.case import NOW, Case, Step, When
 from harness.vocab.event import HARNESS, NEMESIS, PROBE, RESERVED_ACTORS, Role
 from harness.vocab.schedule import UNTIL_IT_WAITS, Schedule, Strategy
 
-MOMENT = When(after_ms=5)
-"""Long enough for whoever has nothing to wait for to be done, on a simulated host and on most others."""
-
-_PLAINER_MAX = 2
 _SETTLED = Step(HARNESS, Await(ALL, 5_000, interrupt=False))
 
 
@@ -41,26 +34,6 @@ def _rested(step: Step) -> Step:
     """Errors and administrators come a moment after what was begun before them."""
     is_calm = step.actor == NEMESIS and not step.when.phase
     return Step(step.actor, step.event, MOMENT) if is_calm else step
-
-
-def plainer(case: Case) -> Iterator[Case]:
-    """The case with errors that act at once, instead of those that wait for an access or for their number."""
-    for kind in range(_PLAINER_MAX):
-        steps = tuple(_plain(step, kind) for step in case.steps)
-        if steps != case.steps:
-            needs = frozenset().union(*(type(step.event).needs for step in steps))
-            yield replace(case, steps=steps, needs=case.needs | needs)
-
-
-def _plain(step: Step, kind: int) -> Step:
-    event = step.event
-    instead = event
-    if type(event) is FreezeEehPe:
-        first_afu = f"{event.card.replace('card', 'afu')}.0"  # as the cxl driver names them
-        instead = (FencePhb(event.card), RaisePslError(first_afu))[kind]
-    elif type(event) is ExceedCorrectableErrors and not kind:
-        instead = RaiseRecoverableError(event.afu)
-    return step if instead is event else Step(step.actor, instead, step.when)
 
 
 def groups(case: Case) -> list[frozenset[int]]:
@@ -81,8 +54,7 @@ def _contexts(steps: Sequence[Step]) -> list[frozenset[int]]:
     """All that is done with one descriptor or its mapping, by whomever."""
     by_fd: dict[str, set[int]] = {}
     for index, step in enumerate(steps):
-        name = getattr(step.event, "fd", "") or getattr(step.event, "map", "").partition(".")[0]
-        if name:
+        if name := descriptor(step):
             by_fd.setdefault(name, set()).add(index)
     return [frozenset(indexes) for indexes in reversed(by_fd.values())]
 
@@ -93,8 +65,11 @@ def is_closing(step: Step) -> bool:
 
 
 def without(case: Case, indexes: frozenset[int]) -> Case:
-    """The case without these steps."""
-    return case.with_steps(tuple(step for index, step in enumerate(case.steps) if index not in indexes))
+    """The case without these steps, and without the need of devices that no other step names."""
+    steps = tuple(step for index, step in enumerate(case.steps) if index not in indexes)
+    named = {f"device:{step.event.details.get('device')}" for step in steps}
+    needs = frozenset(need for need in case.needs if not need.startswith("device:") or need in named)
+    return replace(case, steps=steps, needs=needs)
 
 
 def without_triggers(case: Case) -> Iterator[Case]:
@@ -113,7 +88,7 @@ def _simpler(when: When) -> Iterator[When]:
     if when == NOW:
         return
     yield NOW
-    if not when.phase and when != MOMENT:
+    if when != MOMENT:
         yield MOMENT
     if when.phase:
         if when.nth > 1:
@@ -123,12 +98,30 @@ def _simpler(when: When) -> Iterator[When]:
 
 
 def instead_of_waits(case: Case) -> Iterator[Case]:
-    """Cases without one of their waits: what comes after it comes a moment later by itself."""
-    for index in reversed(range(len(case.steps) - 1)):
-        step, after = case.steps[index], case.steps[index + 1]
-        if type(step.event) is Await and after.when == NOW and after.actor != HARNESS:
-            later = _with_step(case, index + 1, Step(after.actor, after.event, MOMENT))
+    """Cases without one of their waits: what comes after it comes later by itself."""
+    steps = case.steps
+    for index in reversed(range(len(steps) - 1)):
+        after = steps[index + 1]
+        is_followed = after.when == NOW and after.actor != HARNESS
+        if not is_followed or type(steps[index].event) not in (Await, Pause):
+            continue
+        late = LATE[case.platform]
+        for moment in (MOMENT, late) if type(steps[index].event) is Await else (late,):
+            later = _with_step(case, index + 1, Step(after.actor, after.event, moment))
             yield without(later, frozenset({index}))
+            yield without(_each_later(case, index + 1, moment), frozenset({index}))
+
+
+def _each_later(case: Case, start: int, moment: When) -> Case:
+    """The first step of each actor from `start` on comes at `moment`; a late one later than those before."""
+    steps, actors = list(case.steps), {HARNESS}
+    for index in range(start, len(steps)):
+        step = steps[index]
+        if step.actor not in actors and step.when == NOW:
+            times = len(actors) if moment != MOMENT else 1
+            steps[index] = Step(step.actor, step.event, When(after_ms=moment.after_ms * times))
+        actors.add(step.actor)
+    return case.with_steps(tuple(steps))
 
 
 def settled(case: Case) -> Iterator[Case]:

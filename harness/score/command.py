@@ -10,7 +10,7 @@ from typing import NamedTuple
 from harness import registry
 from harness.run.deadline import now_utc
 from harness.score.figures import Figures, figures
-from harness.score.scoring import FULL, SHORT, Extent, Score, Watch, score
+from harness.score.scoring import FULL, HEALTHY, SHORT, Extent, Score, Watch, score
 from harness.score.shrinking import shortest_known
 from harness.score.table import rows, table
 from harness.vocab.topology import Subject
@@ -28,8 +28,10 @@ class Done(NamedTuple):
     exit_code: ExitCode
 
 
-def extent(is_short: bool, mutants: Sequence[str], cases: int, sample: int) -> Extent:
-    """How much is to be scored."""
+def extent(is_short: bool, mutants: Sequence[str], cases: int, sample: int, healthy: int = 0) -> Extent:
+    """How much is to be scored; with `healthy`, nothing but so many cases on the healthy simulator."""
+    if healthy:
+        return replace(HEALTHY, healthy=healthy)
     chosen = SHORT if is_short else FULL
     return replace(
         chosen,

@@ -9,6 +9,7 @@ from math import inf
 from typing import Any
 
 from harness.score.sources import MACHINE, OURS, SAVED, UNIFORM
+from harness.vocab.coverage import Covered
 
 _LONG = 40
 """From so many steps on a case counts as one of about fifty."""
@@ -33,6 +34,17 @@ class Search:
 
 
 @dataclass(slots=True)
+class Healthy:
+    """Cases on the healthy simulator alone: what was performed, and every finding."""
+
+    cases: int = 0
+    steps: int = 0
+    verdicts: Counter[str] = field(default_factory=Counter)
+    covered: set[Covered] = field(default_factory=set)
+    alarms: Counter[str] = field(default_factory=Counter)
+
+
+@dataclass(slots=True)
 class Figures:
     """Everything that the table shows."""
 
@@ -51,6 +63,7 @@ class Figures:
     survived_all: set[str] = field(default_factory=set)  # named mutants: neither drawn nor saved cases
     broken: dict[str, str] = field(default_factory=dict)
     failed: dict[str, str] = field(default_factory=dict)  # tasks that gave no result
+    healthy: Healthy = field(default_factory=Healthy)
 
 
 def figures(
@@ -70,6 +83,8 @@ def figures(
             _race(found, rest, result, platforms, to_kill)
         elif kind == "generated":
             _trial(found, rest, result, equivalent)
+        elif kind == "healthy":
+            _healthy(found.healthy, result)
         elif kind == "minimised":
             _minimised(found, rest, result, shortest)
     for name in found.searches[OURS].survivors if OURS in found.searches else ():
@@ -109,6 +124,14 @@ def _race(
                 found.oracles.setdefault(oracle, Counter())["named"] += 1
     for mutant, why in result["broken"].items():
         found.broken[mutant] = why
+
+
+def _healthy(found: Healthy, result: Mapping[str, Any]) -> None:
+    found.cases += result["cases"]
+    found.steps += result["steps"]
+    found.verdicts.update(result["verdicts"])
+    found.covered.update(Covered(*item) for item in result["covered"])
+    found.alarms.update(alarm["signature"] for alarm in result["alarms"])
 
 
 def _oracles(signatures: Sequence[str]) -> Iterator[str]:

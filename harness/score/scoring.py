@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from harness import registry
 from harness.run.deadline import Stopwatch
+from harness.score.healthy import perform_piece, pieces
 from harness.score.ledger import Ledger
 from harness.score.pool import Failed, Pool, Task
 from harness.score.race import limit, run_race
@@ -36,7 +37,10 @@ _RACE_S = 3600.0
 
 @dataclass(frozen=True)
 class Extent:
-    """How much is scored: seeds of each search, cases of each race, generated mutants and their cases."""
+    """How much is scored: seeds of each search, cases of each race, generated mutants and their cases.
+
+    `healthy` are cases on the healthy simulator beside those of the races.
+    """
 
     name: str
     seeds: Mapping[str, int]
@@ -45,10 +49,12 @@ class Extent:
     sample_cases: int
     is_minimised: bool
     mutants: tuple[str, ...] = ()  # all, if none is named
+    healthy: int = 0
 
 
 FULL = Extent("full", {OURS: 3, UNIFORM: 2, BLIND: 1, MACHINE: 2}, 2000, 250, 200, True)
 SHORT = Extent("short", {SAVED: 1, OURS: 1}, 100, 0, 0, False)
+HEALTHY = Extent("healthy", {}, 0, 0, 0, False)
 
 
 @dataclass(slots=True)
@@ -132,7 +138,8 @@ class _Performance:
         races = list(self._races())
         ours = [task for task in races if task.key.startswith(f"race/{OURS}/")]
         others = [task for task in races if task not in ours]
-        for task in (*ours, *(self._reference_tasks() if self._extent.sample else ()), *others):
+        references = self._reference_tasks() if self._extent.sample else ()
+        for task in (*ours, *references, *others, *self._healthy()):
             if task.key not in self._ledger.results:
                 pool.add(task)
         for key, result in list(self._ledger.results.items()):
@@ -167,6 +174,11 @@ class _Performance:
                 for platform in Platform:
                     do = partial(_race, source, platform, seed, self._extent.cases, self._mutants)
                     yield Task(f"race/{source}/{platform.value}/{seed}", do, _RACE_S)
+
+    def _healthy(self) -> Iterator[Task]:
+        for platform, seed, cases in pieces(self._extent.healthy):
+            do = partial(perform_piece, platform, seed, cases)
+            yield Task(f"healthy/{platform.value}/{seed}", do, _RACE_S)
 
     def _reference_tasks(self) -> Iterator[Task]:
         try:

@@ -16,6 +16,7 @@ _HEAD = "| figure | measured | target | met | from |\n|---|---:|---:|---|---|"
 def rows(score: Score, found: Figures) -> Iterator[tuple[str, bool | None]]:
     """The rows of the figures, and whether each target is met; None where nothing was measured."""
     yield from _named(score, found)
+    yield from _alarms(found)
     for other, most in COMPARED.items():
         if other in score.extent.seeds:
             ours, theirs, value = ratio(found, other)
@@ -43,9 +44,22 @@ def _named(score: Score, found: Figures) -> Iterator[tuple[str, bool | None]]:
         killed == trials,
         f"{killed} of {trials} trials: each mutant and platform with {_count(seeds, 'seed')}",
     )
-    alarms = sum(search.false_alarms.total() for search in found.searches.values())
-    performed = sum(search.performed for search in found.searches.values())
-    yield _row("findings on the healthy simulator", str(alarms), "0", alarms == 0, f"in {performed:,} cases")
+
+
+def _alarms(found: Figures) -> Iterator[tuple[str, bool | None]]:
+    alone = found.healthy
+    alarms = sum(search.false_alarms.total() for search in found.searches.values()) + alone.alarms.total()
+    performed = sum(search.performed for search in found.searches.values()) + alone.cases
+    if not performed:
+        return
+    sides = f"in {performed:,} cases"
+    if alone.cases:
+        verdicts = ", ".join(f"{count:,} {name}" for name, count in alone.verdicts.most_common())
+        events = len({item.event for item in alone.covered})
+        sides += (
+            f"; {verdicts}; {alone.steps:,} steps of {events} events, {len(alone.covered)} things covered"
+        )
+    yield _row("findings on the healthy simulator", str(alarms), "0", alarms == 0, sides)
 
 
 def _generated(score: Score, found: Figures) -> Iterator[tuple[str, bool | None]]:
@@ -93,8 +107,9 @@ def table(score: Score, found: Figures) -> str:
             "",
         ]
     lines += [_HEAD, *(row for row, _ in rows(score, found)), ""]
-    lines += _searches(score, found)
-    lines += _kills(found)
+    if found.searches:
+        lines += _searches(score, found)
+        lines += _kills(found)
     lines += _trouble(score, found)
     lines.append(f"{score.seconds / 60:.1f} minutes.")
     return "\n".join(lines) + "\n"
@@ -142,7 +157,8 @@ def _trouble(score: Score, found: Figures) -> list[str]:
             f"{name}: {signature}, {times} times"
             for name, search in found.searches.items()
             for signature, times in search.false_alarms.items()
-        ],
+        ]
+        + [f"healthy: {signature}, {times} times" for signature, times in found.healthy.alarms.items()],
     }
     lines = []
     for title, items in sections.items():

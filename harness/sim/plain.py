@@ -3,8 +3,8 @@
 The rules (drivers/nvme/host/pci.c, drivers/net/ethernet/intel/e1000e/netdev.c; what is assumed is marked A):
 1. A frozen device completes nothing: a read waits in its queue, an echo request is lost.
 2. Whoever has waited too long lets the driver read a register, which gives all Fs, and so EEH looks: nvme's
-   requests after IO_TIMEOUT_US, which fail in the end (A), the network drivers' watchdog every WATCHDOG_US
-   while there is traffic (A).
+   requests after IO_TIMEOUT_US, which fail after TIMEOUTS_MAX of these (A), and the network drivers' watchdog
+   every WATCHDOG_US while there is traffic (A).
 3. A driver with error handlers stops its queues in error_detected and starts them in resume; what waited is
    done then. One without is removed, and probed anew after the reset: what waited fails.
 4. What is read is the device's contents, or the read fails. All Fs of a frozen device are never data.

@@ -1,7 +1,8 @@
 """EEH of devices without CAPI, beside that of cards: one thread and one freeze limit for all of them.
 
-What it says and when is from Linux 6.1 (arch/powerpc/kernel/eeh_driver.c, eeh_handle_normal_event). The rules
-of `eeh.py` hold; in addition:
+What it says and when is from Linux 6.1 (arch/powerpc/kernel/eeh_driver.c, eeh_handle_normal_event), but for
+one thing: Linux does not tell drivers of a permanent failure (docs/findings.md). The rules of `eeh.py` hold;
+in addition:
 1. A driver without error handlers is "not EEH aware". The device is removed, reset, and found anew.
 2. Over the limit, or when nothing helps, the device is told so and removed for good. A rescan of the bus
    finds it again, unfrozen and as a new one: its failures are not counted on (A).
@@ -17,6 +18,8 @@ from harness.sim.eeh import HOTPLUG_US, EehCore, EehPe
 from harness.sim.machine import Machine, SystemCallError
 from harness.sim.plain import PlainDevice, PlainDrivers
 from harness.sim.scheduler import Flow, Lock
+
+GIVEN_UP = "error_detected(permanent failure)"
 
 Callback = Callable[[PlainDevice], Flow]
 
@@ -105,11 +108,11 @@ class PlainEeh(EehCore):
     def lose(self, eeh_pe: EehPe, device: PlainDevice) -> Flow:
         """Nothing helps, or nothing is tried any more: the device is removed for good."""
         machine = self.machine
-        machine.log(3, f"EEH: Unable to recover from failure from {eeh_pe.label}.")
-        machine.log(3, "Please try reseating or replacing it")
+        advice = "\\x0aPlease try reseating or replacing it"
+        machine.log(3, f"EEH: Unable to recover from failure from {eeh_pe.label}.{advice}")
         device.is_permanent = True
         device.hardware.freeze()
-        yield from self.report(eeh_pe, "error_detected(permanent failure)", self.drivers.failed)
+        yield from self.report(eeh_pe, GIVEN_UP, self.drivers.failed)
         yield from self.drivers.remove(device)
         return False
 
@@ -131,7 +134,7 @@ class PlainEeh(EehCore):
             result = (yield from callback(device)) or "none"
             machine.log(6, f"{head}{device.plan.driver} driver reports: '{result}'")
         device.lock.release(machine.scheduler)
-        whole = name not in ("resume", "error_detected(permanent failure)")
+        whole = name not in ("resume", GIVEN_UP)
         total = f" with aggregate recovery state:'{result}'" if whole else ""
         machine.log(6, f"EEH: Finished:'{name}'{total}")
         return result

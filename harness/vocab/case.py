@@ -27,6 +27,7 @@ class When:
 
 
 NOW = When()
+_encode = json.JSONEncoder(sort_keys=True, separators=(",", ":")).encode
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,4 +72,4 @@ def _essence(step: Step) -> str:
     when = step.when
     trigger = [when.after_ms, when.phase, when.nth, when.within_ms]
     essence = [step.actor, type(step.event).__name__, step.event.details, trigger]
-    return json.dumps(essence, sort_keys=True, separators=(",", ":"))
+    return _encode(essence)

@@ -127,29 +127,45 @@ class History:
         """All indexes, made in one pass: this is asked once for each of many thousand histories."""
         ends: dict[tuple[int, int], Record] = {}
         begun: list[Record] = []
-        index = _Index([], {}, [], {})
+        traces: dict[str, list[Record]] = {}
+        log: list[Record] = []
+        marks: dict[Phase, list[Record]] = {}
         for record in self.records:
-            kind = record.kind
+            _, _, _, kind, name, _, step, part, phase, _ = record  # quicker than by name, and done so often
             if kind is Kind.TRACE:
-                index.traces.setdefault(record.name, []).append(record)
+                if name in traces:
+                    traces[name].append(record)
+                else:
+                    traces[name] = [record]
             elif kind is Kind.INVOKE:
                 begun.append(record)
             elif kind is Kind.LOG:
-                index.log.append(record)
-            elif record.step >= 0:
-                ends[record.step, record.part] = record
-            if record.phase is not None:
-                index.marks.setdefault(record.phase, []).append(record)
-        index.operations.extend(
-            Operation(record, ends.get((record.step, record.part)), self.intents[record.step])
-            for record in begun
-        )
-        return index
+                log.append(record)
+            elif step >= 0:
+                ends[step, part] = record
+            if phase is not None:
+                marks.setdefault(phase, []).append(record)
+        intents, end_of = self.intents, ends.get
+        operations = [Operation(r, end_of((r.step, r.part)), intents[r.step]) for r in begun]
+        by_verb: dict[str, list[Operation]] = {}
+        for operation in operations:
+            by_verb.setdefault(operation[0].name, []).append(operation)
+        failed = [o for o in operations if o[1] is not None and o[1].kind is Kind.FAIL]
+        return _Index(operations, by_verb, failed, traces, log, marks)
 
     @property
     def operations(self) -> Sequence[Operation]:
         """Operations in the order of their INVOKE."""
         return self._index.operations
+
+    def operations_of(self, verb: str) -> Sequence[Operation]:
+        """Operations with `verb`, in the same order."""
+        return self._index.by_verb.get(verb, ())
+
+    @property
+    def failed(self) -> Sequence[Operation]:
+        """Operations that did not happen, in the same order."""
+        return self._index.failed
 
     @property
     def traces(self) -> Mapping[str, Sequence[Record]]:
@@ -196,6 +212,8 @@ class _Index(NamedTuple):
     """The records of a History by what oracles ask for."""
 
     operations: list[Operation]
+    by_verb: dict[str, list[Operation]]
+    failed: list[Operation]
     traces: dict[str, list[Record]]
     log: list[Record]
     marks: dict[Phase, list[Record]]

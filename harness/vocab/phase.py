@@ -17,6 +17,8 @@ from harness.vocab.topology import BOTH_PLATFORMS, Platform
 class Phase(Enum):
     """A named moment of error handling."""
 
+    __hash__ = object.__hash__  # Enum's own is slow, and phases are keys wherever much is looked up
+
     DETECTED = "detected"
     CONFIRMED = "confirmed"
     ERROR_DETECTED = "error-detected"  # the drivers of a device without CAPI are told

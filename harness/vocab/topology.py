@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
+from functools import lru_cache
 from typing import TypeVar
 
 
@@ -143,12 +144,12 @@ class Topology:
 
     def __hash__(self) -> int:
         """A cheap one: a topology is a key of many caches, and few topologies live at once."""
-        return hash((self.platform, self.kernel, len(self.cards)))
+        return hash(self.kernel)
 
     @property
     def afus(self) -> tuple[Afu, ...]:
         """All AFUs of all cards, in order."""
-        return tuple(afu for card in self.cards for afu in card.afus)
+        return _afus(self)
 
     def afu(self, name: str) -> Afu:
         """The AFU called `name`, such as ``afu0.1``. Raises KeyError."""
@@ -166,6 +167,11 @@ class Topology:
         """All devices in the EEH PE of `device`."""
         place = (device.phb, device.eeh_pe)
         return tuple(other for other in self.devices if (other.phb, other.eeh_pe) == place)
+
+
+@lru_cache(maxsize=64)
+def _afus(topology: Topology) -> tuple[Afu, ...]:
+    return tuple(afu for card in topology.cards for afu in card.afus)
 
 
 _Named = TypeVar("_Named", Afu, Card, Device)

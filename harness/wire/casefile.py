@@ -31,7 +31,7 @@ PROBLEMS_SHOWN = 50
 
 _T = TypeVar("_T", str, int, list[Any], dict[str, Any])
 _ACTOR = re.compile(r"[a-z][a-z0-9]{0,15}")
-_WORD = re.compile(r"[a-z][a-z0-9_.-]{0,39}")
+_WORD = re.compile(r"[a-z][a-z0-9_.:-]{0,39}")
 _SIGNATURE = re.compile(r"[a-z][a-z0-9_]{0,79}/[a-z0-9][a-z0-9_-]{0,199}")
 _NAME = re.compile(r"[ -.0-\[\]-~]{0,256}")  # printable ASCII without slashes: names, never paths
 _HOUR_MS = 3_600_000
@@ -122,7 +122,7 @@ class _Reader:
         elif platform:
             self._unknown("platform", platform, allowed, "platform")
         schedule = self._schedule(value, schedule_key)
-        cards = self._bounded(value, "cards", 1, (1, 64), "")
+        cards = self._bounded(value, "cards", 1, (0, 64), "")
         signature = self._get({"signature": "", **value}, "signature", str, "", "")
         if signature and not _SIGNATURE.fullmatch(signature):
             self._problem(f"signature {excerpt(signature)}", "signature", "oracle_name/kind-of-complaint")

@@ -7,6 +7,7 @@ mark a phase: anybody may write a line of the same wording to /dev/kmsg, but it 
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import NamedTuple
 
 from harness.vocab.phase import MARKS, Phase, Source
@@ -26,6 +27,10 @@ class KernelLine(NamedTuple):
     level: int
     is_kernel: bool
     text: str
+
+
+_EEH = "EEH: "
+_REMEMBERED = 8192
 
 
 class Said(NamedTuple):
@@ -86,6 +91,7 @@ class KlogReader:
         self._by_eeh_pe = {(card.phb, 0): card.name for card in reversed(cards)}
         self._by_eeh_pe.update({(card.phb, card.eeh_pe): card.name for card in cards})
         self._recovering: str | None = cards[0].name if len(cards) == 1 else None
+        self._lines = _known_lines(topology)
         devices = topology.devices if is_native else ()
         self._devices = frozenset(device.name for device in devices)
         self._by_bdf.update({device.bdf: device.name for device in devices})
@@ -94,7 +100,22 @@ class KlogReader:
         self._by_phb = {device.phb: device.name for device in devices if phbs.count(device.phb) == 1}
 
     def read(self, raw: str) -> Said:
-        """Return what the next record of the log says."""
+        """Return what the next record of the log says.
+
+        Lines that differ in their number and time only are read once, but for those of EEH, whose meaning
+        depends on others.
+        """
+        head, separator, text = raw.partition(";")
+        key = (head.partition(",")[0] + separator, text)
+        known = self._lines.get(key)
+        if known is None:
+            known = self._read_new(raw)
+            is_alone = "\\" not in text and not text.startswith(_EEH)
+            if is_alone and len(self._lines) < _REMEMBERED:
+                self._lines[key] = known
+        return known
+
+    def _read_new(self, raw: str) -> Said:
         level, is_kernel, text = parse(raw)
         name = str(level) if level >= 0 else ""
         if not is_kernel:
@@ -115,7 +136,7 @@ class KlogReader:
             return self._by_bdf.get(text[len(_DRIVER) :].partition(": ")[0], "")
         if text.startswith(_EDEV):
             return self._by_bdf.get(text[len(_EDEV) :].partition("#")[0], "")
-        if not text.startswith("EEH: "):
+        if not text.startswith(_EEH):
             return None
         if "PHB#" not in text:
             return self._recovering
@@ -127,6 +148,12 @@ class KlogReader:
 
     def _known(self, name: str) -> str:
         return name if name in self._names else ""
+
+
+@lru_cache(maxsize=16)
+def _known_lines(_topology: Topology) -> dict[tuple[str, str], Said]:
+    """What lines of hosts with this topology say, as far as they were read."""
+    return {}
 
 
 def _number(text: str, prefix: str) -> int:

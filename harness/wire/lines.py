@@ -44,7 +44,10 @@ def intents(case: Case, topology: Topology) -> tuple[Intent, ...]:
 
     Raises UsageError when a step names something that the host has not.
     """
-    return tuple(_on_host(number, step, topology, _intent) for number, step in enumerate(case.steps))
+    try:
+        return tuple([_intent(step.actor, step.event, topology) for step in case.steps])
+    except KeyError:
+        return tuple(_on_host(number, step, topology, _intent) for number, step in enumerate(case.steps))
 
 
 @lru_cache(maxsize=4096)
@@ -81,7 +84,7 @@ def encode_play(case: Case, topology: Topology, run: str, is_recorded: bool = Fa
             )
         )
     problems: list[Problem] = []
-    parts: list[dict[str, Json]] = []
+    parts: list[bytes] = []
     for number, step in enumerate(case.steps):
         try:
             parts.extend(_parts(number, step, topology))
@@ -93,25 +96,28 @@ def encode_play(case: Case, topology: Topology, run: str, is_recorded: bool = Fa
     if is_recorded:
         named = schedule if isinstance(schedule, dict) else {"strategy": "random", "seed": schedule}
         schedule = {**named, "record": True}
-    play = {"play": {"run": run, "schedule": schedule, "steps": parts}}
-    return orjson.dumps(play, option=orjson.OPT_APPEND_NEWLINE)
+    head = orjson.dumps({"run": run, "schedule": schedule})[:-1]
+    return b'{"play":%s,"steps":[%s]}}\n' % (head, b",".join(parts))
 
 
-def _parts(number: int, step: Step, topology: Topology) -> list[dict[str, Json]]:
+def _parts(number: int, step: Step, topology: Topology) -> list[bytes]:
     encoded = _on_host(number, step, topology, _encoded)
-    when = encode_when(step.when, topology.platform)
-    parts = [{"step": number, **part} for part in encoded]
-    if when and parts:
-        parts[0]["when"] = when
+    head = b'{"step":%d,' % number
+    parts = [head + part for part in encoded]
+    if step.when is not NOW and parts:
+        when = encode_when(step.when, topology.platform)
+        if when:
+            parts[0] = b'%s,"when":%s}' % (parts[0][:-1], orjson.dumps(when))
     return parts
 
 
 @lru_cache(maxsize=4096)
-def _encoded(actor: str, event: Event, topology: Topology) -> tuple[dict[str, Json], ...]:
-    """The parts of a step but for its number and trigger; remembered, as its meaning is."""
+def _encoded(actor: str, event: Event, topology: Topology) -> tuple[bytes, ...]:
+    """The text of a step's parts without its "{", number and trigger; remembered, as its meaning is."""
     requests = event.lower(topology)
     return tuple(
-        {"part": part, "who": actor, **encode_request(request)} for part, request in enumerate(requests)
+        orjson.dumps({"part": part, "who": actor, **encode_request(request)})[1:]
+        for part, request in enumerate(requests)
     )
 
 
@@ -179,27 +185,32 @@ class Decoder:
         Raises ProtocolError at the first line that is no reply; `records` and `consumed` then tell how far
         it went.
         """
-        records, decoders = self.records, self._decoders
-        first = len(records)
-        self.consumed = 0
-        for line in lines:  # the hot path: no call that is not needed
-            if self.is_finished:
-                break
-            try:
-                reply = orjson.loads(line) if len(line) <= LINE_LIMIT_BYTES else json_object(line)
+        records, decoders, loads = self.records, self._decoders, orjson.loads
+        first, consumed, line = len(records), 0, b""
+        try:
+            for line in lines:  # the hot path: no call that is not needed
+                if self.is_finished:
+                    break
+                reply = loads(line) if len(line) <= LINE_LIMIT_BYTES else json_object(line)
                 time_us = reply["t"]
                 if type(time_us) is not int or time_us < 0:
                     time_us = _refuse_time(time_us)
                 records.append(decoders[reply["is"]](time_us, reply))
-            except (KeyError, TypeError, ValueError, ProtocolError) as error:
-                raise _refusal(line, error) from error
-            self.consumed += 1
+                consumed += 1
+        except (KeyError, TypeError, ValueError, ProtocolError) as error:
+            raise _refusal(line, error) from error
+        finally:
+            self.consumed = consumed
         return records[first:]
 
     def _invoke(self, time_us: int, reply: dict[str, Any]) -> Record:
         step, part, verb, args = reply["step"], reply["part"], reply["do"], reply["args"]
         who = reply["who"]
-        if type(args) is not dict or type(who) is not str or not self._is_place(step, part, verb):
+        if type(args) is not dict or type(who) is not str:
+            raise TypeError
+        if type(step) is not int or type(part) is not int or not 0 <= step < self._steps:
+            raise ProtocolError(f"a step outside the case, which has {self._steps}")
+        if part < 0 or verb not in _VERBS:
             raise TypeError
         if verb == _IOCTL:
             args = self._ioctl_args((step, part), args)
@@ -214,7 +225,11 @@ class Decoder:
     def _answer(self, time_us: int, reply: dict[str, Any]) -> Record:
         step, part, verb, got = reply["step"], reply["part"], reply["do"], reply["got"]
         who, kind = reply["who"], _ANSWERS[reply["is"]]
-        if type(got) is not dict or type(who) is not str or not self._is_place(step, part, verb):
+        if type(got) is not dict or type(who) is not str:
+            raise TypeError
+        if type(step) is not int or type(part) is not int or not 0 <= step < self._steps:
+            raise ProtocolError(f"a step outside the case, which has {self._steps}")
+        if part < 0 or verb not in _VERBS:
             raise TypeError
         if kind is Kind.OK and verb in _DECODED:
             got = self._decoded(verb, (step, part), got)
@@ -245,12 +260,6 @@ class Decoder:
             raise TypeError
         self.is_finished = True
         return Record(len(self.records), time_us, _text(reply["who"]), Kind.END, "end", got)
-
-    def _is_place(self, step: object, part: object, verb: object) -> bool:
-        """Whether a reply names a primitive and one of the case's steps; says so when the step is wrong."""
-        if type(step) is not int or type(part) is not int or not 0 <= step < self._steps:
-            raise ProtocolError(f"a step outside the case, which has {self._steps}")
-        return part >= 0 and verb in _VERBS
 
 
 def json_object(line: bytes) -> dict[str, Any]:

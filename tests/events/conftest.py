@@ -11,6 +11,7 @@ from harness import registry
 from harness.events.pause import Pause
 from harness.events.probe_availability import ProbeAvailability
 from harness.gen.cases import case_from_seed
+from harness.gen.devices import device_case
 from harness.gen.rules import DrawRules
 
 
@@ -24,7 +25,8 @@ def _sample(topology):
     events = tuple(registry.events().values())
     found = defaultdict(dict)
     for seed in range(600):
-        for step in case_from_seed(seed, topology, DrawRules(), events).steps:
+        draw = device_case if topology.devices else case_from_seed
+        for step in draw(seed, topology, DrawRules(), events).steps:
             found[type(step.event)][step.event] = None
     assert Pause in found
     # An AFU with many contexts is probed by one of each kind; those here are filled up.

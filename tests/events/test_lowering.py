@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
+from dataclasses import fields, replace
 
 import pytest
 
@@ -13,7 +13,9 @@ from harness.events.change_mode import ChangeMode
 from harness.events.check_device import CheckDevice
 from harness.events.exceed_correctable_errors import ExceedCorrectableErrors
 from harness.events.fence_phb import FencePhb
+from harness.events.force_device_recovery import ForceDeviceRecovery
 from harness.events.force_recovery import ForceRecovery
+from harness.events.freeze_device import FreezeDevice
 from harness.events.freeze_eeh_pe import FreezeEehPe
 from harness.events.load import Load
 from harness.events.map import Map
@@ -24,12 +26,15 @@ from harness.events.raise_afu_interrupt import RaiseAfuInterrupt
 from harness.events.raise_transient_error import RaiseTransientError
 from harness.events.read_attributes import ReadAttributes
 from harness.events.read_event import ReadEvent
+from harness.events.remove_device import RemoveDevice
 from harness.events.reset_card import ResetCard
 from harness.events.rewrite_mode import RewriteMode
 from harness.events.snapshot import Snapshot
+from harness.events.start_traffic import StartTraffic
 from harness.events.store import Store
 from harness.vocab.request import VERBS, Request, Verb
-from tests.topologies import POWERNV, POWERVM
+from harness.vocab.topology import Subject
+from tests.topologies import DEVICES, POWERNV, POWERVM
 
 EVENTS = tuple(registry.events().values())
 
@@ -61,7 +66,12 @@ def test_misfits_are_seen():
         pytest.param(cls, topology, id=f"{cls.__name__}-{topology.platform.value}")
         for topology in (POWERNV, POWERVM)
         for cls in EVENTS
-        if topology.platform in cls.platforms
+        if topology.platform in cls.platforms and Subject.CARDS in cls.subjects
+    ]
+    + [
+        pytest.param(cls, DEVICES, id=f"{cls.__name__}-devices")
+        for cls in EVENTS
+        if Subject.DEVICES in cls.subjects
     ],
 )
 def test_event_lowers_to_known_requests(cls, topology, examples):
@@ -73,7 +83,7 @@ def test_event_lowers_to_known_requests(cls, topology, examples):
         assert [problem for request in requests for problem in misfits(request)] == []
 
 
-@pytest.mark.parametrize("topology", [POWERNV, POWERVM], ids=["powernv", "powervm"])
+@pytest.mark.parametrize("topology", [POWERNV, POWERVM, DEVICES], ids=["powernv", "powervm", "devices"])
 def test_drawn_fields_are_plain_and_allowed(topology, examples):
     for cls in EVENTS:
         for event in examples(topology, cls):
@@ -83,9 +93,9 @@ def test_drawn_fields_are_plain_and_allowed(topology, examples):
                 assert value in item.metadata.get("allowed", (value,)), (event, item.name)
 
 
-@pytest.mark.parametrize("topology", [POWERNV, POWERVM], ids=["powernv", "powervm"])
-def test_reach_names_afus_of_the_host(topology, examples):
-    names = {afu.name for afu in topology.afus}
+@pytest.mark.parametrize("topology", [POWERNV, POWERVM, DEVICES], ids=["powernv", "powervm", "devices"])
+def test_reach_names_afus_and_devices_of_the_host(topology, examples):
+    names = {thing.name for thing in (*topology.afus, *topology.devices)}
     for cls in EVENTS:
         for event in examples(topology, cls):
             assert event.disturbs(topology) <= names
@@ -190,3 +200,38 @@ def test_capacity_probe_takes_all_contexts_and_closes_them():
     assert len({r.args["fd"] for r in requests if r.verb is Verb.OPEN}) == 4
     assert requests[0].args["path"] == "/dev/cxl/afu0.0m"
     assert Verb.READ in {r.verb for r in requests}, "the first context is used"
+
+
+def test_a_device_is_claimed_before_it_is_taken_away():
+    """The agent refuses the claim of a device that the system uses, and the rest of the step is left out."""
+    for event in (
+        FreezeDevice("nvme-0", "now"),
+        FreezeDevice("nvme-0", "config"),
+        ForceDeviceRecovery("nvme-0"),
+        RemoveDevice("nvme-0"),
+    ):
+        first, *others = event.lower(DEVICES)
+        assert first == Request(Verb.CLAIM, {"device": "0005:01:00.0"})
+        assert others
+        assert not any(request.is_always for request in others)
+
+
+def test_the_number_of_an_eeh_pe_is_filled_in_on_the_host():
+    path = "/sys/kernel/debug/powerpc/PCI0005/err_injct"
+    _, arm, access = FreezeDevice("nvme-0", "config").lower(DEVICES)
+    assert arm.args == {"path": path, "text": "{eeh_pe}:1:4:0:0\n", "device": "0005:01:00.0"}
+    assert access.args["path"].endswith("/0005:01:00.0/config")
+    _, forced = ForceDeviceRecovery("e1000e-0").lower(DEVICES)
+    assert forced.args["text"] == "4:{eeh_pe}\n"
+
+
+def test_traffic_is_what_the_device_takes():
+    blocks, frames = (only(StartTraffic(name, 9), DEVICES).args for name in ("nvme-0", "e1000e-0"))
+    assert (blocks["kind"], blocks["bytes"], blocks["overwrite"]) == ("blocks", 1 << 20, False)
+    assert (frames["kind"], frames["address"], frames["peer"]) == ("frames", "192.0.2.7", "192.0.2.1")
+
+
+def test_everything_in_the_eeh_pe_is_disturbed():
+    twin = replace(DEVICES.devices[1], name="nvme-1", bdf="0005:01:00.1")
+    both = replace(DEVICES, devices=(*DEVICES.devices, twin))
+    assert FreezeDevice("nvme-0", "now").disturbs(both) == {"nvme-0", "nvme-1"}

@@ -158,7 +158,7 @@ def test_cases_of_a_few_seeds_are_pinned():
 
 
 PINNED_IDS = {
-    "powernv": ["8378af035051", "7ccefa89be5a", "132fdf0507d3"],
+    "powernv": ["8378af035051", "7ccefa89be5a", "48c736211812"],
     "powervm": ["044f20898c59", "925a2786061c", "0d9c98e98939"],
 }
 

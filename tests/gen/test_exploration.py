@@ -20,7 +20,7 @@ from harness.vocab.schedule import UNTIL_IT_WAITS, Schedule, Strategy
 from harness.vocab.topology import Platform
 from harness.wire import casefile
 
-REGRESS = Path(__file__).parents[2] / "fixtures" / "cases" / "regress"
+CASES = Path(__file__).parents[2] / "fixtures" / "exploration"
 
 
 def perform(decisions) -> tuple[str, list[int]]:
@@ -79,9 +79,9 @@ def test_most_is_the_end() -> None:
     ],
 )
 def test_a_race_that_the_plain_interleaving_hides_is_found_within_the_bound(name, platform) -> None:
-    """A case as saved for a mutant, in which all is a matter of the interleaving."""
+    """A case that kills a mutant, in which all is a matter of the interleaving; shorter ones need more."""
     file = "".join(f"-{c.lower()}" if c.isupper() else c for c in name).removeprefix("-")
-    case = casefile.load((REGRESS / platform.value / f"{file}.json").read_text(), registry.events()).case
+    case = casefile.load((CASES / f"{platform.value}-{file}.json").read_text(), registry.events()).case
     runner = Runner(lambda: InprocHost("sim://x", SimulatedHost(platform, name)))
     oracles = tuple(registry.oracle(oracle) for oracle in registry.mutant(name).killed_by)
 

@@ -10,6 +10,7 @@ import pytest
 from harness import registry
 from harness.gen.cases import case_from_seed
 from harness.gen.rules import DrawRules
+from harness.vocab.case import NOW
 from harness.vocab.event import NEMESIS, Fate, Role
 from tests.topologies import POWERNV, POWERVM
 
@@ -67,7 +68,12 @@ AROUND = {
 }
 ANYWHERE = {
     "leave": lambda step, before, _: (
-        name(step) == "Detach" and [name(s) for s in before[-2:]] == ["TouchMemory", "Load"]
+        name(step) == "Detach" and [name(s) for s in before[-3:]] == ["TouchMemory", "Load", "Unmap"]
+    ),
+    "inherit": lambda step, before, after: (
+        name(step) == "Fork"
+        and [name(s) in {"Load", "Store"} and s.actor == step.event.child for s in after[1:3]] == [True, True]
+        and after[2].when != NOW
     ),
     "hold an attach": lambda step, _, __: (
         name(step) == "AnswerHcall" and step.event.hcall == "H_ATTACH_CA_PROCESS" and step.event.times > 3
@@ -90,7 +96,7 @@ def shown(case):
 def test_every_race_is_set_up_and_none_without_overlap(topology):
     counts = Counter(race for case in sample(topology) for race in shown(case))
     races = {"join", "meet", "ambush", "come again", "fall asleep", "kill", "look back", "neighbours"}
-    races |= {"leave", "unbind"}
+    races |= {"leave", "unbind", "inherit"}
     races |= {"catch", "hold an attach", "refuse"} if topology is POWERVM else set()
     few = {race: counts[race] for race in races if counts[race] < COUNT // 100}
     assert not few, "each race is in one case of a hundred, at the least"

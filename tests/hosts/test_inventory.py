@@ -33,7 +33,10 @@ def test_the_example_is_an_inventory() -> None:
     assert list(hosts) == ["p8", "lpar3"]
     assert hosts["p8"].allow_destructive == ("card0",)
     facts = {"contexts_max": 512, "unit": 0, "test_registers": False, "master_registers": True}
-    assert hosts["p8"].facts == {"afu0.0": facts}
+    assert hosts["p8"].facts["afu0.0"] == facts
+    disk = {"range_bytes": 1 << 20, "overwrite": False, "address": "", "peer": ""}
+    assert hosts["p8"].facts["devices"]["0002:01:00.0"] == disk
+    assert hosts["p8"].facts.keys() == {"afu0.0", "devices"}
     assert hosts["p8"].console is not None
     assert hosts["p8"].console.command[0] == "ipmitool"
     assert hosts["lpar3"].facts["host"] == {"poll_period_ms": 3000}

@@ -14,7 +14,7 @@ from harness.vocab.errors import InfraError, ProtocolError, UsageError
 from harness.wire import sysfs
 from tests.agent.playing import Steps, kinds
 from tests.hosts.sshd import Sshd
-from tests.topologies import POWERNV
+from tests.topologies import DEVICES, POWERNV
 
 ENTRY = """
 [hosts.p8]
@@ -142,3 +142,10 @@ def test_a_card_that_is_not_on_the_list_is_not_disturbed() -> None:
 def test_an_afu_that_the_host_has_not_is_a_problem() -> None:
     (problem,) = lab.refusals(POWERNV, ["afu7.0"], ["card7"])
     assert "the host has no afu7.0" in str(problem)
+
+
+def test_a_device_in_the_topology_is_on_the_list() -> None:
+    """Only what the inventory allows gets there; a name that is nowhere is still refused."""
+    assert lab.refusals(DEVICES, {"nvme-0"}, ()) == []
+    (problem,) = lab.refusals(DEVICES, {"nvme-9"}, ())
+    assert "no nvme-9" in str(problem)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import time
 from collections import Counter
+from pathlib import Path
 
 import pytest
 
+from harness import registry
 from harness.hosts.inproc import InprocHost
 from harness.run import judge as judge_module
 from harness.run.judge import FINDINGS_MAX, SLOW_MAX, judge
@@ -14,6 +16,7 @@ from harness.run.runner import Runner
 from harness.vocab.history import History
 from harness.vocab.oracle import Oracle
 from harness.vocab.verdict import Cause, Finding, Verdict
+from harness.wire.histfile import load
 from tests.run.cases import BAD_CASE, ELSEWHERE, GOOD_CASE, NO_BAD_VALUE, RAISES, UNDECIDED
 from tests.run.fake import FakeSimulated
 
@@ -120,3 +123,18 @@ def test_what_comes_after_an_oracle_that_was_broken_off_is_left_alone(monkeypatc
 def test_an_oracle_that_never_stops_complaining_is_contained() -> None:
     judgement = judge(history_of(GOOD_CASE), [FLOODS])
     assert len(judgement.findings) == FINDINGS_MAX + 1
+
+
+def test_oracles_are_asked_only_about_what_they_can_judge() -> None:
+    """A case about devices is no evidence for what contexts do, and the other way round."""
+    oracles = tuple(registry.oracles().values())
+    folder = Path(__file__).parents[2] / "fixtures" / "histories"
+    of_devices = load((folder / "ok-device_returns-after-a-recovery.jsonl").read_bytes())
+    of_cards = load((folder / "ok-phases_in_order-hotplug.jsonl").read_bytes())
+    asked = {
+        name: set(judge(history, oracles).oracles)
+        for name, history in {"devices": of_devices, "cards": of_cards}.items()
+    }
+    assert "device_returns" in asked["devices"] - asked["cards"]
+    assert "contexts_purged" in asked["cards"] - asked["devices"]
+    assert {"exercised", "kernel_log_is_clean"} <= asked["devices"] & asked["cards"]

@@ -6,10 +6,14 @@ from pathlib import Path
 
 import pytest
 
+from harness import registry
 from harness.score import command
+from harness.score.healthy import PIECE, pieces
 from harness.score.scoring import score
 from harness.vocab.errors import UsageError
-from harness.vocab.verdict import ExitCode
+from harness.vocab.oracle import Oracle
+from harness.vocab.topology import Platform
+from harness.vocab.verdict import ExitCode, Finding
 
 SMALL = command.extent(True, ("PurgesTwice", "RecoversOnSuspicion"), 20, -1)
 
@@ -47,6 +51,29 @@ def test_a_survivor_fails_the_score(tmp_path: Path) -> None:
         result["kills"] = []
         assert key.startswith("race/")
     assert command._exit_code(found, command.figures_of(found)) is ExitCode.FAIL
+
+
+def test_cases_on_the_healthy_simulator_alone(tmp_path: Path) -> None:
+    done = command.perform(command.extent(False, (), 0, -1, 60), tmp_path, 1, quiet)
+    assert done.exit_code is ExitCode.PASS, done.text
+    row = next(line for line in done.text.splitlines() if line.startswith("| findings on the healthy"))
+    assert "| 0 | 0 | yes | in 60 cases; " in row
+    assert " pass" in row
+
+
+def test_pieces_take_the_platforms_in_turn_and_all_cases() -> None:
+    found = pieces(2 * PIECE + 1)
+    assert [seed for _, seed, _ in found] == [1, 1, 2]
+    assert [platform for platform, _, _ in found] == [*Platform, Platform.POWERNV]
+    assert [cases for _, _, cases in found] == [PIECE, PIECE, 1]
+
+
+def test_a_false_alarm_fails_the_score_and_is_named(tmp_path: Path, monkeypatch) -> None:
+    angry = Oracle("angry", "Never content", lambda _: [Finding("angry", "always", "so it is")])
+    monkeypatch.setattr(registry, "oracles", lambda: {"angry": angry})
+    done = command.perform(command.extent(False, (), 0, -1, 3), tmp_path, 1, quiet)
+    assert done.exit_code is ExitCode.FAIL
+    assert "- `healthy: angry/always, 3 times`" in done.text
 
 
 def test_an_unknown_mutant_is_a_mistake(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ TOPOLOGIES = {
     name: topology_from_json(value)
     for name, value in json.loads((FIXTURES / "wire" / "traces.json").read_text())["topologies"].items()
 }
-LOGS = sorted((FIXTURES / "klog").glob("*.log"))
+LOGS = sorted([*(FIXTURES / "klog").glob("*.log"), *(FIXTURES / "klog" / "eeh").glob("*.log")])
 
 
 def records_of(text: str) -> list[str]:
@@ -93,3 +93,37 @@ def test_the_quick_filter_lets_every_mark_through() -> None:
     for text in texts:
         line = text if text.startswith(("EEH", "AFU")) else beginnings[0] + text
         assert any(word in line for word in klog._MARKED), text
+
+
+def test_what_was_read_once_is_not_taken_for_another_line() -> None:
+    reader = KlogReader(TOPOLOGIES["powernv"])
+    kernel = reader.read("6,1,2,-;cxl afu0.0: gone")
+    assert reader.read("6,7,99,-;cxl afu0.0: gone") == kernel
+    assert reader.read("14,7,99,-;cxl afu0.0: gone").subject == "", "a process wrote it"
+    assert reader.read("6,1,2,-;").level == "6"
+    assert reader.read("6").level == "", "no record of /dev/kmsg"
+
+
+def test_lines_of_eeh_are_read_anew_because_they_depend_on_others() -> None:
+    reader = KlogReader(TOPOLOGIES["powernv"])
+    subjects = []
+    for place in ("PHB#0-PE#1", "PHB#a-PE#0"):
+        reader.read(f"6,1,2,-;EEH: Recovering {place}")
+        subjects.append(reader.read("6,1,2,-;EEH: Recovery successful.").subject)
+    assert subjects == ["card0", "card1"]
+
+
+def test_the_only_device_of_a_phb_is_known_by_it_whatever_its_number_is() -> None:
+    """A device that was plugged anew may be in another EEH PE than at first."""
+    topology = TOPOLOGIES["powernv-devices"]
+    read = KlogReader(topology).read
+    assert read("3,1,2,-;EEH: Frozen PHB#5-PE#3 detected").subject == "nvme-0"
+    assert read("3,1,2,-;EEH: Frozen PHB#6-PE#3 detected").subject == ""
+
+
+def test_the_drivers_of_cards_are_told_without_a_mark() -> None:
+    """Of a card the trace tells more, and one mark more would be another phase to its oracles."""
+    read = KlogReader(TOPOLOGIES["powernv"]).read
+    read("3,1,2,-;EEH: Recovering PHB#0-PE#1")
+    said = read("6,1,2,-;EEH: Beginning: 'error_detected(IO frozen)'")
+    assert (said.subject, said.phase) == ("card0", None)

@@ -66,3 +66,59 @@ def test_cards_and_afus_come_in_numerical_order() -> None:
         files[path.replace("afu0.0", "afu2.0")] = files[path]
     facts["afu10.0"] = facts["afu2.0"] = facts["afu0.0"]
     assert [card.name for card in sysfs.topology(value).cards] == ["card0", "card2", "card10"]
+
+
+PCI = "/sys/bus/pci/devices"
+DISK, NIC = "0005:01:00.0", "0004:01:00.0"
+
+
+def with_devices(**facts: dict[str, Any]) -> dict[str, Any]:
+    """The hello of a bare-metal host with an NVMe disk, a network device and something else under EEH."""
+    value = hello(0)
+    classes = {NIC: "0x020000", DISK: "0x010802", "0006:01:00.0": "0x030000"}
+    for bdf, pci_class in classes.items():
+        value["hello"]["files"][f"{PCI}/{bdf}/class"] = f"{pci_class}\n"
+        value["hello"]["files"][f"{PCI}/{bdf}/eeh_pe_config_addr"] = "0xfd\n"
+        value["hello"]["files"][f"{PCI}/{bdf}/driver"] = "../../../../bus/pci/drivers/some"
+    value["hello"]["facts"]["devices"] = facts
+    return value
+
+
+def test_only_devices_that_the_facts_allow_are_in_the_topology() -> None:
+    assert sysfs.topology(with_devices()).devices == ()
+    found = sysfs.topology(with_devices(**{DISK: {"overwrite": True, "range_bytes": 8192}}))
+    (disk,) = found.devices
+    assert (disk.name, disk.bdf, disk.phb, disk.eeh_pe) == ("some-0", DISK, 5, 0xFD)
+    assert (disk.traffic.value, disk.range_bytes, disk.may_overwrite) == ("blocks", 8192, True)
+    assert "device:some-0" in found.features
+
+
+def test_devices_are_numbered_in_the_order_of_their_addresses() -> None:
+    net = {"address": "192.0.2.7", "peer": "192.0.2.1"}
+    found = sysfs.topology(with_devices(**{DISK: {}, NIC: net})).devices
+    assert [(device.name, device.bdf) for device in found] == [("some-0", NIC), ("some-1", DISK)]
+
+
+@pytest.mark.parametrize(
+    ("bdf", "facts", "says"),
+    [
+        ("0009:01:00.0", {}, "no such PCI device"),
+        ("/etc/passwd", {}, "no such PCI device"),
+        ("0006:01:00.0", {}, "nothing is known that keeps this device busy"),
+        (NIC, {}, "is no address"),
+        (NIC, {"address": "192.0.2.7", "peer": "gateway"}, "'gateway' is no address"),
+        (DISK, {"overwrite": "yes"}, "wrong type"),
+    ],
+)
+def test_an_allowed_device_that_cannot_be_used_is_refused(bdf: str, facts: dict[str, Any], says: str) -> None:
+    with pytest.raises(ProtocolError, match=says):
+        sysfs.topology(with_devices(**{bdf: facts}))
+
+
+def test_a_device_that_the_host_itself_uses_is_refused_whoever_allows_it() -> None:
+    value = with_devices(**{DISK: {}})
+    value["hello"]["in_use"] = {DISK: f"{DISK} is mounted on /"}
+    with pytest.raises(ProtocolError, match=r"the host itself uses this device: .* is mounted on /"):
+        sysfs.topology(value)
+    value["hello"]["facts"]["devices"] = {}
+    assert sysfs.topology(value).devices == ()

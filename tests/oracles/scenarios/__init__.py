@@ -3,7 +3,16 @@
 After a change, write the files again: ``python -m tests.oracles.write``.
 """
 
-from tests.oracles.scenarios import administration, events, mmio, outcome, purge, recovery, surroundings
+from tests.oracles.scenarios import (
+    administration,
+    devices,
+    events,
+    mmio,
+    outcome,
+    purge,
+    recovery,
+    surroundings,
+)
 from tests.oracles.scenarios.base import FOLDER, SCENARIOS, Scenario
 
 __all__ = [
@@ -11,6 +20,7 @@ __all__ = [
     "SCENARIOS",
     "Scenario",
     "administration",
+    "devices",
     "events",
     "mmio",
     "outcome",

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from harness.vocab.topology import Topology
 from tests.oracles.build import ERR_FF, Story
 from tests.topologies import POWERNV, POWERVM
 
@@ -38,8 +39,9 @@ class Scenario:
 SCENARIOS: dict[str, Scenario] = {}
 
 
-def _tell(name: str, tell: Callable[[Story], bytes | None], kind: str, is_nv: bool) -> None:
-    story = Story(POWERNV if is_nv else POWERVM)
+def _tell(name: str, tell: Callable[[Story], bytes | None], kind: str, host: Topology | bool) -> None:
+    topologies = {True: POWERNV, False: POWERVM}
+    story = Story(topologies[host] if isinstance(host, bool) else host)
     data = tell(story) or story.end()
     SCENARIOS[name] = Scenario(name, data, kind, tuple(story.expected))
 
@@ -47,7 +49,7 @@ def _tell(name: str, tell: Callable[[Story], bytes | None], kind: str, is_nv: bo
 _Tale = Callable[[Story], bytes | None]
 
 
-def ok(name: str, is_nv: bool = False) -> Callable[[_Tale], _Tale]:
+def ok(name: str, is_nv: Topology | bool = False) -> Callable[[_Tale], _Tale]:
     """A story that no oracle may complain of."""
 
     def tell(tale: _Tale) -> _Tale:
@@ -57,7 +59,7 @@ def ok(name: str, is_nv: bool = False) -> Callable[[_Tale], _Tale]:
     return tell
 
 
-def bad(name: str, kind: str, is_nv: bool = False) -> Callable[[_Tale], _Tale]:
+def bad(name: str, kind: str, is_nv: Topology | bool = False) -> Callable[[_Tale], _Tale]:
     """A story that its oracle must call `kind`."""
 
     def tell(tale: _Tale) -> _Tale:
