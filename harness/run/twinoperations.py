@@ -94,15 +94,17 @@ class Operations:
             yield "race"
 
     def _is_alone_disturbed(self, place: Place) -> bool:
-        """Whether something was done to the AFU on one host only before the operation had ended there, in
-        whatever step.
+        """Whether something was done to the AFU, or was not refused, on one host only before the operation had
+        ended there, in whatever step.
         """
         for index, story in enumerate(self.pair):
             op = story.operations[place]
             afus = set(story.afus(op))
             for where, other in story.operations.items():
-                is_alone = other.verb in _DOINGS and where not in self.pair[1 - index].operations
-                if is_alone and other.began_us <= op.ended_us and afus & other.intent.disturbs:
+                if where == place or other.verb not in _DOINGS or other.began_us > op.ended_us:
+                    continue
+                twin = self.pair[1 - index].operations.get(where)
+                if (twin is None or twin.errno != other.errno) and afus & other.intent.disturbs:
                     return True
         return False
 
