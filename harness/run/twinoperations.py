@@ -94,7 +94,7 @@ class Operations:
             yield "race"
 
     def _is_alone_disturbed(self, place: Place) -> bool:
-        """Whether something was done to the AFU, or was not refused, on one host only before the operation had
+        """Whether something was done to the AFU, or not refused, on one host only before the operation had
         ended there, in whatever step.
         """
         for index, story in enumerate(self.pair):
