@@ -1181,7 +1181,13 @@ HCALL_FILTER = "opcode >= 0x344 && opcode <= 0x368 && (opcode != 0x348 || op != 
 AFU_NAME = "name=+0(+40({1})):string"
 CONTEXT_NAME = "name=+0(+40(+0({1}))):string pe=+376({1}):s32"
 RCU_HEAD_NAME = "name=+0(+40(-416({1}))):string pe=-40({1}):s32"
+# Those of struct eeh_pe, .phb and .addr, and of struct pci_controller, .global_number. A return probe does
+# not know what the function was called with, so the call is probed, too.
+EEH_PE = "phb=+592(+16({1})):s32 pe=+8({1}):s32"
+EEH_ASKED = "capi_eeh_asked"
+EEH_STATE = "capi_eeh_state"
 PROBES = {
+    EEH_ASKED: ("pnv_eeh_get_state", "p", "pnv_eeh_get_state", EEH_PE, "", None),
     "capi_phyp": ("capi_hcall_entry", "p", "phypsim_plpar_hcall", HCALL_ARGUMENTS, HCALL_FILTER, hcall_text),
     "capi_phyp9": (
         "capi_hcall_entry",
@@ -1197,7 +1203,7 @@ PROBES = {
     "capi_garbage_add": ("garbage_add", "p", "garbage_add", CONTEXT_NAME, "", afu_text),
     "capi_release_irqs": ("afu_release_irqs", "p", "afu_release_irqs", CONTEXT_NAME, "", afu_text),
     "capi_reclaim": ("reclaim_ctx", "p", "reclaim_ctx", RCU_HEAD_NAME, "", afu_text),
-    "capi_eeh_state": (
+    EEH_STATE: (
         "pnv_eeh_get_state",
         "r",
         "pnv_eeh_get_state",
@@ -1216,8 +1222,11 @@ PROBES = {
 }  # type: Dict[str, Tuple[str, str, str, str, str, Optional[Callable[[Dict[str, str]], str]]]]
 
 
+asked = {}  # type: Dict[str, str]  # which EEH PE a task has asked about, in words
+
+
 def probe_line(line: str) -> str:
-    """A line of one of our probes in the protocol's words; any other as it is."""
+    """A line of one of our probes in the protocol's words; nothing for half of one; any other as it is."""
     head, _, said = line.partition(": ")
     event, _, text = said.partition(": ")
     probe = PROBES.get(event)
@@ -1228,7 +1237,19 @@ def probe_line(line: str) -> str:
         # What does not look so on some version of the kernel stays in the kernel's words.
         with contextlib.suppress(KeyError, ValueError):
             text = probe[5](dict(word.split("=", 1) for word in text.split()))
+    task = head.partition(" [")[0].strip()
+    if event == EEH_ASKED:
+        asked[task] = eeh_pe_text(text)
+        return ""
+    if event == EEH_STATE and asked.get(task):
+        text = "%s %s" % (asked.pop(task), text)
     return "%s: %s: %s" % (head, probe[0], text)
+
+
+def eeh_pe_text(text: str) -> str:
+    """``PHB#0 PE#1fd``; nothing when it does not look like such numbers, on another kernel."""
+    found = re.match(r"phb=(\d{1,5}) pe=(\d{1,5})\Z", text)
+    return "PHB#%x PE#%x" % (int(found.group(1)), int(found.group(2))) if found else ""
 
 
 def traced_at(line: str) -> Optional[float]:
@@ -1806,6 +1827,8 @@ class Player:
             for said in source.lines():
                 now = at = time.monotonic()
                 line = probe_line(said) if source.name == "trace" else said
+                if not line:
+                    continue
                 if source.name == "trace":
                     at = traced_at(line) or now
                     if at < self.origin:

@@ -26,11 +26,13 @@ _SLICES = (
 """The AFUs of each card: the same as the simulator's."""
 CARD_NAMES = tuple(f"card{index}" for index in range(len(_SLICES)))
 
+_WISHES, _MEND_CDEV = 0x17_F000, 1
 _STATE, _STATE_BYTES = 0x18_0000, 0x1000  # in the mailbox's memory: capicard/capicard.h
 _FLAG = struct.Struct("<I")
 _SPA_BYTES = 16 * 128
 _FUNDAMENTAL = 3
 _THAW_MMIO = 1
+_LINK_LOST_US = 2_000_000  # firmware is busy with the reset until then
 _FLUSH, _FLUSH_STATUS, _FLUSHED = 1 << 32, 3 << 34, 3 << 34
 _EINVAL, _EOPNOTSUPP = -22, -95
 
@@ -41,8 +43,17 @@ class Phb(Protocol):
     on_freeze: Callable[[], None]
     on_thaw: Callable[[], None]
 
+    @property
+    def is_frozen(self) -> bool:
+        """Whether nothing gets through."""
+        ...
+
     def freeze(self) -> None:
         """Freeze the PE: loads give all Fs, stores are dropped, EEH can find out."""
+        ...
+
+    def hold(self, pe: int) -> None:
+        """Freeze PE `pe` because the kernel wants it, which is no error."""
         ...
 
     def fence(self) -> None:
@@ -79,6 +90,11 @@ class NativeCard(CardHardware):
                 self.phb.freeze()
         self.isolated(is_fenced=is_fenced, is_link_down=is_link_down)
 
+    def hold(self, pe: int) -> None:
+        """Isolate the card for the kernel."""
+        self.phb.hold(pe)
+        self.isolated()
+
     def isolated(self, *, is_fenced: bool = False, is_link_down: bool = False) -> None:
         """The bridge lets nothing through any more."""
         super().freeze(is_fenced=is_fenced, is_link_down=is_link_down)
@@ -89,9 +105,22 @@ class NativeCard(CardHardware):
         super().thaw()
         self._say_isolated()
 
-    def reset_by(self, kind: int) -> None:
-        """A reset: registers, process elements and AFUs are as new. It does not end the isolation."""
-        self.config.reset(is_fundamental=kind == _FUNDAMENTAL)
+    def look_at_bridge(self) -> None:
+        """The bridge has thawed; by now it may have frozen again."""
+        if self.is_frozen and not self.phb.is_frozen:
+            self.thaw()
+
+    def lose_link(self) -> None:
+        """The bridge finds the link down, and fences itself."""
+        self.phb.fence()
+        self.isolated(is_fenced=True, is_link_down=True)
+
+    def reset_by(self, kind: int, *, is_recovering: bool = False) -> None:
+        """A reset: registers, process elements and AFUs are as new. It does not end the isolation.
+
+        EEH recovers with a hot reset, but the driver takes it for one that loads an image; so it does here.
+        """
+        self.config.reset(is_fundamental=kind == _FUNDAMENTAL or is_recovering)
         self.memory.clear()
         for afu in self.slices:
             afu.power_on()
@@ -121,11 +150,18 @@ class Chassis:
         mailbox: mmap,
         phbs: Sequence[Phb],
         bridges: Mapping[int, Phb] = _NO_BRIDGES,
+        *,
+        mends_cdev: bool = False,
     ) -> None:
-        """`phbs` are above the cards, in their order; `bridges` above other devices, by their domain."""
+        """`phbs` are above the cards, in their order; `bridges` above other devices, by their domain.
+
+        `mends_cdev`: spare the driver the defect that capicard/cdev.c tells of.
+        """
+        _FLAG.pack_into(mailbox, _WISHES, _MEND_CDEV if mends_cdev else 0)
         self._bridges = bridges
         self.guard: Callable[[Callable[[], None]], None] = _at_once
         self._actions: list[Action] | None = None
+        self._fences: dict[NativeCard, int] = {}  # when the loss of its link is noticed
         self.cards = tuple(
             NativeCard(index, memory, mailbox, phb)
             for index, (memory, phb) in enumerate(zip(memories, phbs, strict=True))
@@ -141,6 +177,7 @@ class Chassis:
         self._actions = []
         try:
             reply = _ANSWERS[call.kind](self, call) if call.kind in _ANSWERS else Reply(_EINVAL)
+            reply.timer_us = self._pass_time(call.time_us)
             reply.actions = [*self._actions, *reply.actions]
         finally:
             self._actions = None
@@ -162,7 +199,7 @@ class Chassis:
 
     def _listen(self, card: NativeCard, phb: Phb) -> None:
         phb.on_freeze = lambda: self.guard(card.isolated)
-        phb.on_thaw = lambda: self.guard(card.thaw)
+        phb.on_thaw = lambda: self.guard(card.look_at_bridge)
 
     def _tell(self, action: Action) -> None:
         """Let the module do `action`. When nobody has called, the bridge has done it, or it is lost."""
@@ -183,7 +220,11 @@ class Chassis:
         return Reply()
 
     def _reset(self, call: Call) -> Reply:
-        self._card(call).reset_by(call.args[0])
+        """A reset that is no part of a recovery takes the link away, which the bridge finds out."""
+        card, (kind, is_recovering) = self._card(call), call.args[:2]
+        card.reset_by(kind, is_recovering=bool(is_recovering))
+        if kind == _FUNDAMENTAL and not is_recovering:
+            self._fences[card] = call.time_us + _LINK_LOST_US
         return Reply()
 
     def _thaw(self, call: Call) -> Reply:
@@ -193,11 +234,20 @@ class Chassis:
         return Reply()
 
     def _freeze(self, call: Call) -> Reply:
-        self._card(call).freeze()
+        """The kernel freezes the PE itself, as before a reset; that is no error."""
+        self._card(call).hold(call.args[0])
         return Reply()
 
     def _timer(self, _call: Call) -> Reply:
         return Reply()
+
+    def _pass_time(self, now_us: int) -> int:
+        """Fence what is due; gives when the next is, negative for never."""
+        for card, due_us in tuple(self._fences.items()):
+            if due_us <= now_us:
+                del self._fences[card]
+                card.lose_link()
+        return min(self._fences.values(), default=-1)
 
     # The service processor's door ------------------------------------------------------------------------
 

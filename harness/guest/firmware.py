@@ -53,15 +53,23 @@ class Firmware:
         return cls(GatedMailbox(directory), Partition(memories), memories)
 
     @classmethod
-    def of_cards(cls, directory: Path, place: str, phbs: Sequence[Phb], bridges: Mapping[int, Phb]) -> Self:
+    def of_cards(
+        cls,
+        directory: Path,
+        place: str,
+        phbs: Sequence[Phb],
+        bridges: Mapping[int, Phb],
+        *,
+        mends_cdev: bool = False,
+    ) -> Self:
         """The cards of a bare-metal guest: ``mailbox.mem``, ``card0.mem`` and ``card1.mem``. Raises OSError.
 
         `place` says where QEMU plugs the mailbox in, and `phbs` are above the cards, in their order;
-        `bridges` are those above other devices, by their PCI domain.
+        `bridges` are those above other devices, by their PCI domain. For `mends_cdev` see Chassis.
         """
         memories = tuple(CardMemory(directory / f"card{index}.mem") for index in range(len(CARD_NAMES)))
         mailbox = DoorbellMailbox(directory, place)
-        chassis = Chassis(memories, mailbox.memory, phbs, bridges)
+        chassis = Chassis(memories, mailbox.memory, phbs, bridges, mends_cdev=mends_cdev)
         firmware = cls(mailbox, chassis, memories)
         chassis.guard = firmware.undisturbed
         return firmware

@@ -48,7 +48,7 @@ class Kind(IntEnum):
     COMMAND = 5  # opcode: AFU; args: area, value that was stored to its COMMAND register
     WAKE = 6  # a parked caller goes on; args: its token
     REGISTERS = 7  # opcode: card, whose registers have changed; text: process elements of each AFU
-    RESET = 8  # opcode: card; args: 1 hot, 3 fundamental
+    RESET = 8  # opcode: card; args: 1 hot or 3 fundamental, whether EEH recovers
     THAW = 9  # opcode: card; args: EEH PE, 1 MMIO or 2 DMA or 3 both
     FREEZE = 10  # likewise
 

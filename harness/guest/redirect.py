@@ -23,6 +23,8 @@ SYMBOLS = {
         "pnv_phb_to_cxl_mode": "capicard_phb_to_cxl_mode",
         # The module notes which interrupts there are, and calls the kernel's function.
         "pnv_cxl_ioda_msi_setup": "capicard_cxl_ioda_msi_setup",
+        # The module can let go of open files first; if it is not told to, it calls the kernel's function.
+        "cdev_init": "capicard_cdev_init",
     },
 }
 """What the driver calls on each platform, and what it calls instead."""

@@ -24,7 +24,7 @@ from harness.guest.afu import SharedAfu
 from harness.guest.mailbox import Action, Do
 from harness.guest.psl import CardMemory, P1n, P2n, bit, descriptor
 from harness.sim.card import CardHardware
-from harness.vocab.registers import Register
+from harness.vocab.registers import ALL_ONES_64, Register
 
 _ENABLE_STATUS, _ENABLED = 7 << 61, 4 << 61
 _ENABLE = bit(3)
@@ -38,6 +38,7 @@ _IVTES = struct.Struct(">4H4H")  # first of each range, and how many
 _IVTES_AT, _WED_AT = 36, 116
 _WED = struct.Struct(">Q")
 
+_AREAS = 4  # that the module watches
 _ADD, _TERMINATE, _REMOVE = 5, 1, 2
 _FAILED = (1 << 64) - 1
 
@@ -255,8 +256,8 @@ class NativeAfu(SharedAfu):
     # The test AFU ----------------------------------------------------------------------------------------
 
     def _command_areas(self) -> None:
-        for area in tuple(self.elements):
-            if not self.elements[area].is_dead and (value := self.memory.load(area, Register.COMMAND)):
+        for area in range(_AREAS):
+            if 0 < (value := self.memory.load(area, Register.COMMAND)) < ALL_ONES_64:
                 self.take_command(area, value)
 
 

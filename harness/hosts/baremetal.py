@@ -56,14 +56,16 @@ class BareMetalGuest(Guest):
         """What it looked like when it had booted: texts of files, by path."""
 
     @classmethod
-    def boot(cls, build: Build) -> Self:
+    def boot(cls, build: Build, *, mends_cdev: bool) -> Self:
         """A guest that begins to boot. Raises InfraError."""
         with ExitStack() as stack:
             files = GuestFiles.make(build.initramfs, LAYOUT)
             stack.callback(files.remove)
             phbs = bridges()
             above_cards = [phbs[index] for index in CARD_PHBS]
-            firmware = Firmware.of_cards(files.directory, MAILBOX_PLACE, above_cards, phbs)
+            firmware = Firmware.of_cards(
+                files.directory, MAILBOX_PLACE, above_cards, phbs, mends_cdev=mends_cdev
+            )
             stack.callback(firmware.stop)
             machine = PowernvMachine(files, firmware, phbs, build.vmlinux)
             stack.pop_all()
@@ -88,24 +90,25 @@ class BareMetalGuest(Guest):
 class BareMetalHost(GuestHost):
     """A Host over a guest that plays one case after the other, as long as it is well."""
 
-    def __init__(self, url: str, build: Build, door: Door) -> None:
+    def __init__(self, url: str, build: Build, door: Door, *, mends_cdev: bool = False) -> None:
         """Boot a guest. Raises InfraError."""
         super().__init__(url, door, SILENCE)
         self.boots = 0
         self.why_booted: list[str] = []
         self._build = build
+        self._mends_cdev = mends_cdev
         self._current: BareMetalGuest | None = None
         self._ready: Guest | None = None
         self._played = 0
         self._begin()
 
     @classmethod
-    def open(cls, url: str, door: str = "serial") -> Self:
+    def open(cls, url: str, door: str = "serial", mend: str = "nothing") -> Self:
         """Open the guest that `make guest` has built. Raises InfraError."""
-        return cls(url, cache.finished(), Door(door))
+        return cls(url, cache.finished(), Door(door), mends_cdev=mend == "cdev")
 
     def _first(self) -> BareMetalGuest:
-        self._current = guest = BareMetalGuest.boot(self._build)
+        self._current = guest = BareMetalGuest.boot(self._build, mends_cdev=self._mends_cdev)
         self.boots += 1
         return guest
 

@@ -3,7 +3,7 @@
 sim://powernv    sim://powervm    sim://powervm?mutant=NAME      simulated, over SSH on this machine
 sim://powervm?driver=linux-6.1                                   with Linux' driver instead of the reference's
 qemu://powervm    qemu://powervm?door=ssh&clock=real             a real Linux in QEMU, above a simulated PHYP
-qemu://powernv    qemu://powernv?door=ssh                        a real Linux in QEMU, on bare metal
+qemu://powernv    qemu://powernv?door=ssh&mend=cdev              a real Linux in QEMU, on bare metal
 ssh://NAME                                                       a lab host of the inventory
 """
 
@@ -27,9 +27,10 @@ SIM_DRIVERS: Mapping[str, frozenset[Platform]] = {"linux-6.1": frozenset({Platfo
 _DOORS = ("serial", "ssh")
 QEMU_KEYS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
     "powervm": {"door": _DOORS, "clock": ("virtual", "real")},
-    "powernv": {"door": _DOORS},
+    "powernv": {"door": _DOORS, "mend": ("nothing", "cdev")},
 }
-"""How the agent of a guest is reached, and whose time its clock shows; what comes first is meant without."""
+"""How the agent of a guest is reached, whose time its clock shows, and which defect the driver is spared, to
+see what comes after it; what comes first is meant without."""
 
 Mutants = Callable[[], Mapping[str, Mutant]]
 """Where the mutants that exist are asked for, when a URL names one."""
@@ -187,7 +188,8 @@ SCHEMES: Mapping[str, Scheme] = {
         "sim://powernv or sim://powervm, then perhaps ?mutant=NAME or ?driver=NAME", _sim_problems, _open_sim
     ),
     "qemu": Scheme(
-        "qemu://powervm or qemu://powernv, then perhaps ?door=ssh, for powervm also ?clock=real",
+        "qemu://powervm or qemu://powernv, then perhaps ?door=ssh, "
+        "for powervm also ?clock=real, for powernv ?mend=cdev",
         _qemu_problems,
         _open_qemu,
     ),

@@ -188,6 +188,9 @@ def test_probes_are_told_in_the_protocols_words_and_trigger(host: Host) -> None:
     for text in (
         "capi_hcall: (plpar_hcall+0x0/0x80) opcode=0x348 unit=0x10 op=1",
         "capi_eeh_state: (eeh_ops_get_state+0x1/0x2 <- pnv_eeh_get_state) state=24",
+        "capi_eeh_asked: (pnv_eeh_get_state+0x0/0x1) phb=3 pe=509",
+        "capi_eeh_state: (eeh_ops_get_state+0x1/0x2 <- pnv_eeh_get_state) state=0",
+        "capi_eeh_asked: (pnv_eeh_get_state+0x0/0x1) phb=(fault) pe=509",
         "capi_eeh_state: (eeh_ops_get_state+0x1/0x2 <- pnv_eeh_get_state) state=0",
         'capi_handlers: (pci_error_handlers+0x0/0x90 [cxl]) name="cxl-afu0.1-err" event=3 state=1',
         'capi_detach_all: (cxl_context_detach_all+0x0/0x90 [cxl]) name="cxl-afu1.0-err"',
@@ -202,6 +205,7 @@ def test_probes_are_told_in_the_protocols_words_and_trigger(host: Host) -> None:
     assert [raw.split(": ", 1)[1] for raw in raws(replies, "trace")] == [
         "capi_hcall_entry: H_CONTROL_CA_FUNCTION unit=0x10 op=RESET",
         "pnv_eeh_get_state: frozen=0",
+        "pnv_eeh_get_state: PHB#3 PE#1fd frozen=1",
         "pnv_eeh_get_state: frozen=1",
         "pci_error_handlers: afu0.1 event=3 state=1",
         "cxl_context_detach_all: afu1.0",
@@ -221,6 +225,7 @@ def test_the_trace_is_set_up_and_taken_away_again(host: Host) -> None:
     assert (host.instance / "events/cxl/enable").read_text() == "1\n"
     defined = (host.tracefs / "kprobe_events").read_text().splitlines()
     assert f"p:capi_test/capi_hcall plpar_hcall opcode={argument}:x64" in " ".join(defined)
+    assert f"p:capi_test/capi_eeh_asked pnv_eeh_get_state phb=+592(+16({argument})):s32" in " ".join(defined)
     assert "r:capi_test/capi_eeh_state pnv_eeh_get_state state=$retval:s32" in defined
     assert not any("garbage_add" in line for line in defined)
     folder = host.instance / "events" / "capi_test"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import struct
 import threading
 import time
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from harness.guest.doorbell import DoorbellMailbox
 from harness.guest.gate import GatedMailbox
 from harness.guest.mailbox import ACTIONS_MAX, MAGIC, MAILBOX_BYTES, Action, Call, Do, Kind, Mailbox, Reply
 from harness.vocab.errors import ProtocolError
@@ -123,3 +125,26 @@ def test_a_reply_with_too_many_actions_is_a_defect_here(box: tuple[Mailbox, Proc
     call = taken(mailbox)
     with pytest.raises(ValueError, match="actions"):
         mailbox.answer(call, Reply(actions=[Action(Do.RAISE)] * (ACTIONS_MAX + 1)))
+
+
+def test_a_bare_metal_guest_rings_the_doorbell_of_its_device(tmp_path: Path) -> None:
+    (tmp_path / "mailbox.mem").write_bytes(bytes(MAILBOX_BYTES))
+    mailbox = DoorbellMailbox(tmp_path, "bus=rp1")
+    with socket.socket(fileno=os.dup(mailbox.descriptors[0])) as qemu:
+        said = [socket.recv_fds(qemu, 8, 1) for _ in range(4)]
+    assert [int.from_bytes(data, "little", signed=True) for data, _, _, _ in said] == [0, 0, -1, 1]
+    assert [len(fds) for _, fds, _, _ in said] == [0, 0, 1, 1]
+    memory, bell = mmap(said[2][1][0], MAILBOX_BYTES), said[3][1][0]
+    fields = (1, Kind.REGISTERS, 5_000_000, 0, 1)
+    struct.pack_into("<5Q9QII", memory, 0x1000, *fields, *range(9), 0, 0)
+    assert mailbox.take() is None
+    os.eventfd_write(bell, 1)
+    call = taken(mailbox)
+    assert (call.kind, call.opcode, call.may_sleep) == (Kind.REGISTERS, 1, False)
+    mailbox.answer(call, Reply(actions=[Action(Do.RAISE, 0, 9)]))
+    assert struct.unpack_from("<Q", memory, 0x4000) == (1,)
+    assert struct.unpack_from("<4Q", memory, 0x5000) == (Do.RAISE, 0, 9, 0)
+    assert mailbox.arguments[-1] == "ivshmem-doorbell,chardev=doorbell,vectors=1,bus=rp1"
+    for fd in (said[2][1][0], bell):
+        os.close(fd)
+    mailbox.close()

@@ -84,7 +84,12 @@ def test_a_phypsim_that_lacks_an_export_is_refused(driver: Path, tmp_path: Path)
 
 
 def test_the_driver_of_a_bare_metal_host_is_redirected_to_capicard() -> None:
-    sums = {"capicard_phb_to_cxl_mode": 0x21, "capicard_cxl_ioda_msi_setup": 0x22}
-    before = versions(pnv_phb_to_cxl_mode=1, pnv_cxl_get_irq_count=2, pnv_cxl_ioda_msi_setup=3)
-    after = versions(capicard_phb_to_cxl_mode=0x21, pnv_cxl_get_irq_count=2, capicard_cxl_ioda_msi_setup=0x22)
+    sums = {"capicard_phb_to_cxl_mode": 0x21, "capicard_cxl_ioda_msi_setup": 0x22, "capicard_cdev_init": 0x23}
+    before = versions(pnv_phb_to_cxl_mode=1, pnv_cxl_get_irq_count=2, pnv_cxl_ioda_msi_setup=3, cdev_init=4)
+    after = versions(
+        capicard_phb_to_cxl_mode=0x21,
+        pnv_cxl_get_irq_count=2,
+        capicard_cxl_ioda_msi_setup=0x22,
+        capicard_cdev_init=0x23,
+    )
     assert renamed(before, sums, SYMBOLS[Platform.POWERNV]) == after

@@ -43,6 +43,7 @@ PANIC = ["guest: prepared", "[   12.000500] ordinary", "[   12.000700] Kernel pa
         "qemu://powervm?door=ssh&clock=real",
         "qemu://powervm?clock=virtual",
         "qemu://powernv",
+        "qemu://powernv?mend=cdev",
     ],
 )
 def test_a_good_url_passes(url: str) -> None:

@@ -14,6 +14,7 @@
  * The memory of a card, by offset. The driver finds the two windows in BAR 2 (privileged 1) and BAR 0
  * (privileged 2, AFU descriptors and problem state, by the VSEC).
  */
+#define CARD_DEVFN		0
 #define CARD_BYTES		0x400000
 #define P1_OFFSET		0x000000
 #define P1_BYTES		0x020000
@@ -27,6 +28,10 @@
 #define CONFIG_BYTES		0x1000
 #define CONFIG_OFFSET(card)	(0x100000 + (card) * 2 * CONFIG_BYTES)
 
+/* What the host wants of the module as a whole. */
+#define WISHES_OFFSET		0x17f000
+#define WISH_MEND_CDEV		1	/* see cdev.c */
+
 /* Beside it, what host and guest tell each other of a card without a request. */
 #define STATE_OFFSET(card)	(0x180000 + (card) * 0x1000)
 
@@ -35,14 +40,10 @@ struct card_state {
 	__le32 bus_address;		/* by the guest: of memory and ROM; 0: not placed yet */
 };
 
-#define REGISTERS_MAX		64
-
 struct card {
 	unsigned int index;
-	struct pci_bus *bus;
-	unsigned int devfn;
 	struct pci_dev *device;		/* NULL: Linux does not know it at the moment */
-	struct pci_controller *phb;
+	struct pci_controller *phb;	/* below which it is the only device but the root port */
 	u64 opal_id;			/* of the PHB */
 	struct pci_ops *real;		/* how the bus is really reached */
 
@@ -52,12 +53,12 @@ struct card {
 	phys_addr_t address;
 	u32 bus_address;
 
-	u64 seen[REGISTERS_MAX];	/* what was in the watched registers after the last exchange */
+	u64 scratch[8];			/* what was in the test AFUs' SCRATCH registers */
 };
 
 /* main.c */
 struct card *card_at(u64 index);			/* NULL: there is none */
-struct card *card_on(const struct pci_bus *bus);
+struct card *card_on(struct pci_bus *bus);	/* below the PHB of that bus */
 unsigned int cards_count(void);
 
 /* doorbell.c */
@@ -73,12 +74,11 @@ int card_pe(struct card *card);				/* number of its EEH PE; negative for none */
 
 /* config.c */
 void config_take_over(struct card *card);
-int config_write_real(struct card *card, int where, int size, u32 value);
+void config_write_real(struct card *card, int where, int size, u32 value);
 u32 config_read(struct card *card, int where, int size);
 
 /* watch.c */
 void watch_open(void);
-void watch_note(struct card *card);			/* locked: what is there now is known */
 
 /* irq.c */
 int irq_raise(u64 card, u64 ivte);			/* locked */

@@ -13,6 +13,7 @@
 
 #include <linux/io.h>
 #include <asm/eeh.h>
+#include <asm/pci-bridge.h>
 
 #define PASSED_ON (PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER)
 
@@ -52,7 +53,7 @@ static int read(struct pci_bus *bus, unsigned int devfn, int where, int size, u3
 	struct eeh_dev *edev;
 	int rc;
 
-	if (devfn != card->devfn || is_out_of_range(where, size))
+	if (pci_is_root_bus(bus) || devfn != CARD_DEVFN || is_out_of_range(where, size))
 		return card->real->read(bus, devfn, where, size, value);
 	/* The real device says whether it may be asked at all: EEH forbids that during a reset. */
 	rc = card->real->read(bus, devfn, where % 4, size, value);
@@ -73,7 +74,7 @@ static int write(struct pci_bus *bus, unsigned int devfn, int where, int size, u
 	u32 mask, unused;
 	int rc;
 
-	if (devfn != card->devfn || is_out_of_range(where, size))
+	if (pci_is_root_bus(bus) || devfn != CARD_DEVFN || is_out_of_range(where, size))
 		return card->real->write(bus, devfn, where, size, value);
 	rc = card->real->read(bus, devfn, where % 4, size, &unused);
 	if (rc || card_is_isolated(card))
@@ -81,18 +82,25 @@ static int write(struct pci_bus *bus, unsigned int devfn, int where, int size, u
 	mask = get(card->config + CONFIG_BYTES + where, size);
 	put(card->config + where, size, (config_read(card, where, size) & ~mask) | (value & mask));
 	if (where == PCI_COMMAND)
-		return config_write_real(card, PCI_COMMAND, 2, value & PASSED_ON);
+		return card->real->write(bus, devfn, PCI_COMMAND, 2, value & PASSED_ON);
 	return PCIBIOS_SUCCESSFUL;
 }
 
 static struct pci_ops operations = { .read = read, .write = write };
 
-int config_write_real(struct card *card, int where, int size, u32 value)
+/* A card that Linux does not know has no user, and its bus may be gone: it is placed when it is back. */
+void config_write_real(struct card *card, int where, int size, u32 value)
 {
-	return card->real->write(card->bus, card->devfn, where, size, value);
+	struct pci_dev *device = READ_ONCE(card->device);
+
+	if (device)
+		card->real->write(device->bus, device->devfn, where, size, value);
 }
 
+/* The bus below the root port takes its operations from the one above it, whenever it is made anew. */
 void config_take_over(struct card *card)
 {
-	card->real = pci_bus_set_ops(card->bus, &operations);
+	card->real = pci_bus_set_ops(card->phb->bus, &operations);
+	WARN_ON(!list_is_singular(&card->phb->bus->children));
+	pci_bus_set_ops(list_first_entry(&card->phb->bus->children, struct pci_bus, node), &operations);
 }

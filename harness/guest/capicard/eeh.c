@@ -22,7 +22,6 @@ static void tell(struct card *card, u64 kind, u64 a, u64 b)
 	unsigned long flags = mailbox_lock();
 
 	mailbox_exchange_locked(&call);
-	watch_note(card);
 	mailbox_unlock(flags);
 }
 
@@ -37,7 +36,7 @@ static int before_reset(struct kprobe *probe, struct pt_regs *regs)
 		return 0;
 	for (index = 0; index < cards_count(); index++)
 		if (card_at(index)->phb == pe->phb)
-			tell(card_at(index), KIND_RESET, option, 0);
+			tell(card_at(index), KIND_RESET, option, !!(pe->state & EEH_PE_RECOVERING));
 	return 0;
 }
 

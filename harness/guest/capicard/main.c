@@ -29,12 +29,12 @@ struct card *card_at(u64 index)
 	return index < count ? &cards[index] : NULL;
 }
 
-struct card *card_on(const struct pci_bus *bus)
+struct card *card_on(struct pci_bus *bus)
 {
 	unsigned int index;
 
 	for (index = 0; index < count; index++)
-		if (cards[index].bus == bus)
+		if (cards[index].phb == pci_bus_to_host(bus))
 			return &cards[index];
 	return NULL;
 }
@@ -61,12 +61,14 @@ static void see(struct pci_dev *device, unsigned long event)
 
 	if (event == BUS_NOTIFY_ADD_DEVICE && !keep_reset_delay)
 		device->d3cold_delay = 0;
-	if (!card || device->devfn != card->devfn)
+	if (!card || pci_is_root_bus(device->bus) || device->devfn != CARD_DEVFN)
 		return;
-	if (event == BUS_NOTIFY_ADD_DEVICE)
-		WRITE_ONCE(card->device, device);
-	if (event == BUS_NOTIFY_DEL_DEVICE)
-		WRITE_ONCE(card->device, NULL);
+	if (event == BUS_NOTIFY_ADD_DEVICE || event == BUS_NOTIFY_DEL_DEVICE) {
+		unsigned long flags = mailbox_lock();
+
+		WRITE_ONCE(card->device, event == BUS_NOTIFY_ADD_DEVICE ? device : NULL);
+		mailbox_unlock(flags);
+	}
 	if (event == BUS_NOTIFY_BIND_DRIVER)
 		card_place(card, device);
 }
@@ -89,8 +91,6 @@ static void adopt(struct pci_dev *device)
 	struct card *card = &cards[count];
 
 	card->index = count;
-	card->bus = device->bus;
-	card->devfn = device->devfn;
 	card->phb = pci_bus_to_host(device->bus);
 	card->opal_id = opal_id_of(card->phb);
 	card->config = doorbell_memory(CONFIG_OFFSET(count));
@@ -102,13 +102,10 @@ static void adopt(struct pci_dev *device)
 /* Linux knows the device as shared memory: it has to meet it anew, as a card. */
 static void meet_again(struct card *card)
 {
-	struct pci_dev *device = pci_get_slot(card->bus, card->devfn);
-
 	pci_lock_rescan_remove();
-	if (device)
-		pci_stop_and_remove_bus_device(device);
-	pci_dev_put(device);
-	pci_rescan_bus(card->bus->parent);
+	if (card->device)
+		pci_stop_and_remove_bus_device(card->device);
+	pci_rescan_bus(card->phb->bus);
 	pci_unlock_rescan_remove();
 }
 

@@ -3,9 +3,12 @@
  * The watch on a card's registers: what driver and processes have stored there goes to the host.
  *
  * A card's memory is RAM, so nothing happens by itself when a register is stored to. A timer looks at those
- * that make hardware act. When one has another value than after the last exchange, the host is told; it
- * answers by changing registers, which it shares, and by actions. Of two stores to one register within a
- * period the first is not seen.
+ * that make hardware act, and tells the host as long as one of them waits for an answer; the host answers by
+ * changing registers, which it shares, and by actions. Of two stores to one register within a period the
+ * first is not seen.
+ *
+ * It is what the registers say that counts, not that they have changed: the driver may store the next order
+ * on one processor while another still takes the answer to the last.
  *
  * The text of the request are the first elements of each AFU's scheduled process area, which lies in memory
  * of this guest: SPA_BYTES for each slice.
@@ -19,64 +22,99 @@
 #define PERIOD_NS	(1 * NSEC_PER_MSEC)
 
 #define PSL_CONTROL	(P1_OFFSET + 0x20)
+#define FLUSH		(1ULL << 32)
+#define FLUSHED		(3ULL << 34)
+
+#define P1N(slice, offset)	(P1N_OFFSET + (slice) * 0x100 + (offset))
+#define P2N(slice, offset)	(P2_OFFSET + (slice) * 0x1000 + (offset))
 #define SPAP_AN		0x88
 #define SPAP_ADDRESS	0x0ffffffffffff000ULL
 #define SPAP_VALID	1
 #define SPA_BYTES	(16 * 128)
+#define LLCMD_AN	0x90
+#define TFC_AN		0x78
+#define AFU_CNTL_AN	0x90
+#define ENABLED		(4ULL << 61)
+#define ENABLE		(1ULL << 60)
+#define RESET_STATUS	(3ULL << 58)
+#define RESET_DONE	(2ULL << 58)
+#define RESET		(1ULL << 56)
 
 #define AREAS		4	/* of problem state: the AFU's, then those of processes */
-#define AREA_BYTES	0x10000
+#define AREA(slice, i)	(PS_OFFSET + (slice) * PS_BYTES + (i) * 0x10000)
 #define SCRATCH		0x08
 #define COMMAND		0x18
 
-static const unsigned int p1n[] = { 0x28, 0x88, 0x90, 0xa0 };	/* SERR, SPAP, LLCMD, SCNTL */
-static const unsigned int p2n[] = { 0x60, 0x78, 0x88, 0x90 };	/* DSISR, TFC, ErrStat, AFU_Cntl */
-
-static_assert(1 + SLICES_MAX * (ARRAY_SIZE(p1n) + ARRAY_SIZE(p2n) + 2 * AREAS) <= REGISTERS_MAX);
 static_assert(SLICES_MAX * SPA_BYTES <= TEXT_BYTES);
+static_assert(SLICES_MAX * AREAS == ARRAY_SIZE(((struct card *)0)->scratch));
 
 static struct hrtimer timer;
 static u8 spas[SLICES_MAX * SPA_BYTES];		/* under the mailbox's lock */
 
-/* Gives whether any register differs from what was seen; with `is_noted` it is seen now. */
-static bool look(struct card *card, bool is_noted)
+static u64 get(struct card *card, unsigned int offset)
 {
-	bool has_changed = false;
-	unsigned int slice, i, n = 0;
-
-#define LOOK_AT(offset) \
-	do { \
-		u64 value = __raw_readq(card->memory + (offset)); \
-		has_changed |= value != card->seen[n]; \
-		if (is_noted) \
-			card->seen[n] = value; \
-		n++; \
-	} while (0)
-
-	LOOK_AT(PSL_CONTROL);
-	for (slice = 0; slice < SLICES_MAX; slice++) {
-		for (i = 0; i < ARRAY_SIZE(p1n); i++)
-			LOOK_AT(P1N_OFFSET + slice * 0x100 + p1n[i]);
-		for (i = 0; i < ARRAY_SIZE(p2n); i++)
-			LOOK_AT(P2_OFFSET + slice * 0x1000 + p2n[i]);
-		for (i = 0; i < AREAS; i++) {
-			LOOK_AT(PS_OFFSET + slice * PS_BYTES + i * AREA_BYTES + SCRATCH);
-			LOOK_AT(PS_OFFSET + slice * PS_BYTES + i * AREA_BYTES + COMMAND);
-		}
-	}
-#undef LOOK_AT
-	return has_changed;
+	return be64_to_cpu((__force __be64)__raw_readq(card->memory + offset));
 }
 
-void watch_note(struct card *card)
+/* All Fs is what a load gives that an isolation has overtaken on another processor, and a dead area. */
+static bool is_order(struct card *card, unsigned int offset)
 {
-	if (card->memory && !card_is_isolated(card))
-		look(card, true);
+	u64 value = get(card, offset);
+
+	return value && value != ~0ULL;
+}
+
+static bool wants_flush(struct card *card)
+{
+	u64 control = get(card, PSL_CONTROL);
+
+	return (control & FLUSHED) != (control & FLUSH ? FLUSHED : 0);
+}
+
+static bool wants_control(struct card *card, unsigned int slice)
+{
+	u64 control = get(card, P2N(slice, AFU_CNTL_AN));
+
+	if (control & RESET)
+		return (control & RESET_STATUS) != RESET_DONE;
+	return control & RESET_STATUS || !(control & ENABLED) != !(control & ENABLE);
+}
+
+/* A store to SCRATCH is noted in the AFU's log, in time or with the next exchange. */
+static bool has_new_scratch(struct card *card, unsigned int slice, unsigned int area)
+{
+	u64 value = get(card, AREA(slice, area) + SCRATCH);
+	u64 *seen = &card->scratch[slice * AREAS + area];
+	bool is_new = value != *seen;
+
+	*seen = value;
+	return is_new;
+}
+
+static bool slice_waits(struct card *card, unsigned int slice)
+{
+	bool is_waiting = is_order(card, P1N(slice, LLCMD_AN)) || is_order(card, P2N(slice, TFC_AN)) ||
+			  wants_control(card, slice);
+	unsigned int area;
+
+	for (area = 0; area < AREAS; area++)
+		is_waiting |= is_order(card, AREA(slice, area) + COMMAND) | has_new_scratch(card, slice, area);
+	return is_waiting;
+}
+
+static bool card_waits(struct card *card)
+{
+	bool is_waiting = wants_flush(card);
+	unsigned int slice;
+
+	for (slice = 0; slice < SLICES_MAX; slice++)
+		is_waiting |= slice_waits(card, slice);
+	return is_waiting;
 }
 
 static void copy_spa(struct card *card, unsigned int slice)
 {
-	u64 spap = readq_be(card->memory + P1N_OFFSET + slice * 0x100 + SPAP_AN);
+	u64 spap = get(card, P1N(slice, SPAP_AN));
 	u64 address = spap & SPAP_ADDRESS;
 	void *to = spas + slice * SPA_BYTES;
 
@@ -94,7 +132,6 @@ static void tell(struct card *card)
 	for (slice = 0; slice < SLICES_MAX; slice++)
 		copy_spa(card, slice);
 	mailbox_exchange_locked(&call);
-	watch_note(card);
 }
 
 static enum hrtimer_restart expire(struct hrtimer *unused)
@@ -105,7 +142,7 @@ static enum hrtimer_restart expire(struct hrtimer *unused)
 	for (index = 0; index < cards_count(); index++) {
 		struct card *card = card_at(index);
 
-		if (card->memory && !card_is_isolated(card) && look(card, false))
+		if (card->memory && !card_is_isolated(card) && card_waits(card))
 			tell(card);
 	}
 	mailbox_unlock(flags);

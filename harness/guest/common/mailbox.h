@@ -54,7 +54,7 @@ enum request_kind {
 	KIND_COMMAND = 5,	/* opcode: AFU; args[0]: process area, args[1]: value of its COMMAND register */
 	KIND_WAKE = 6,		/* args[0]: token of a parked hcall; the reply is the hcall's answer */
 	KIND_REGISTERS = 7,	/* opcode: card whose registers have changed; text: see watch.c */
-	KIND_RESET = 8,		/* opcode: card; args[0]: 1 hot, 3 fundamental */
+	KIND_RESET = 8,		/* opcode: card; args[0]: 1 hot, 3 fundamental; args[1]: EEH recovers */
 	KIND_THAW = 9,		/* opcode: card; args[0]: EEH PE, args[1]: 1 MMIO, 2 DMA, 3 both */
 	KIND_FREEZE = 10,	/* likewise */
 };
