@@ -639,13 +639,8 @@ class Worker:
         got = {"runs": runs}  # type: Json
         carrier = TRAFFIC[args["kind"]](Paths().root, args)
         try:
-            while (
-                args.get("settle")
-                and time.monotonic() < ends_at
-                and not is_settled(Paths().root, args["device"])
-            ):
-                self._blocking(time.sleep, SETTLE_S)
-            self._send(carrier, args, ends_at, runs)
+            if not args.get("settle") or self._settle(args["device"], ends_at):
+                self._send(carrier, args, ends_at, runs)
         except GivenUpError:
             got["interrupted"] = True
         finally:
@@ -653,6 +648,19 @@ class Worker:
         if carrier.is_blank:
             got["blank"] = True
         return got
+
+    def _settle(self, device: str, ends_at: float) -> bool:
+        """Wait until EEH is done with the device; False when it is not in time, or the device is gone."""
+        seen_at = time.monotonic()
+        while time.monotonic() < ends_at:
+            if is_settled(Paths().root, device):
+                return True
+            if os.path.exists("%s%s/%s" % (Paths().root, PCI_DEVICES, device)):
+                seen_at = time.monotonic()
+            elif time.monotonic() - seen_at > GONE_S:
+                return False
+            self._blocking(time.sleep, SETTLE_S)
+        return False
 
     def _send(self, carrier: Any, args: Args, ends_at: float, runs: List[List[Any]]) -> None:
         in_a_row = 0
@@ -721,6 +729,7 @@ def _serve_worker(name: str, channel: socket.socket, origin: float) -> None:
 PCI_DEVICES = "/sys/bus/pci/devices"
 GOOD, LOST, ALL_ONES, WRONG = "good", "lost", "all-ones", "wrong"
 SETTLE_S = 0.5
+GONE_S = 30.0  # EEH takes a device away for some 10 s when its driver has no error handlers
 BLOCK_BYTES = 4096
 RANGE_LIMIT_BYTES = 64 << 20
 ECHO_BYTES = 1024

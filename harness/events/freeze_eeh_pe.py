@@ -13,8 +13,9 @@ from harness.vocab.request import Request
 from harness.vocab.sketch import Sketch
 from harness.vocab.topology import Platform, Topology
 
-# Function numbers of the firmware: a load or a store of memory, and a read by DMA.
+# Function numbers of the firmware: a load or a store of memory, a read by DMA, a load of configuration space.
 _FUNCTIONS = {"load": 0, "store": 6, "dma": 12}
+_CONFIG_ONLY, _CONFIG = "config-injection", 4
 _TYPE_64_BIT = 1
 _ANY = 0  # address and mask: wherever it happens
 
@@ -44,9 +45,13 @@ class FreezeEehPe(Event):
         return cls(target[1], choose.pick(tuple(_FUNCTIONS)))
 
     def lower(self, topology: Topology) -> tuple[Request, ...]:
-        """One write, with the end of line that the kernel's parser needs to find the end of the number."""
+        """One write, with the end of line that the kernel's parser needs to find the end of the number.
+
+        Skiboot on POWER9 knows configuration space only: there it is that access, whatever was drawn.
+        """
         card = topology.card(self.card)
-        text = f"{card.eeh_pe:x}:{_TYPE_64_BIT:x}:{_FUNCTIONS[self.access]:x}:{_ANY:x}:{_ANY:x}\n"
+        function = _CONFIG if _CONFIG_ONLY in topology.features else _FUNCTIONS[self.access]
+        text = f"{card.eeh_pe:x}:{_TYPE_64_BIT:x}:{function:x}:{_ANY:x}:{_ANY:x}\n"
         return write_file(phb_path(card, "err_injct"), text)
 
     def disturbs(self, topology: Topology) -> frozenset[str]:

@@ -5,8 +5,11 @@ Here the host does, through QTest, so that all from skiboot's code upward is rea
 
 - A freeze sets the PE's entries in PESTA and PESTB and its bit of the PEEV, which is their disjunction; when
   firmware has cleared the entries, the bit goes. The error interrupt is raised.
-- While MMIO is frozen the device's expansion ROM, full of Fs, lies over its BAR: loads give all Fs, stores
-  are dropped. While DMA is frozen the device is no bus master.
+- While MMIO is frozen an expansion ROM full of Fs lies over the device's BAR: loads give all Fs, stores are
+  dropped. It belongs to a device in slot 1, where nobody looks for one below a root port: EEH saves what a
+  frozen device's configuration space says, and writes it back after the reset. A card's ROM is its own, since
+  the module `capicard` answers for its configuration space.
+- While DMA is frozen the PE has no translation entries.
 - An injection that is armed in the PHB's registers freezes the PE at once, not at the next access that
   matches.
 - A fence is a freeze by a load that no device answered: skiboot makes a fence of that on a POWER9 DD2.0,
@@ -35,25 +38,30 @@ _LSI_ERROR = 7  # of the eight, the one for errors
 _CONFIG_DATA, _CONFIG_ADDRESS = 0x130, 0x140
 _RTT_BAR, _PEST_BAR = 0x168, 0x1A8
 _TABLE_ADDRESS, _TABLE_DATA = 0x220, 0x228
-_PESTA, _PESTB, _PEEV = 7, 8, 20
+_PESTA, _PESTB, _TVT, _PEEV = 7, 8, 9, 20
 _INJECTION, _OUTBOUND_ERROR = 0x2B0, 0xD10
 
 _FIRST_BIT = 1 << 63
 _FENCING_LOAD = _FIRST_BIT | 4 << 56 | 1 << 54  # frozen by a load that ended as an unsupported request
 _ADDRESS_MASK = (1 << 56) - 1
 _PES_PER_PEEV = 64
-_SECONDARY_BUS, _DEVICE = 1, 0
+_SECONDARY_BUS, _DEVICE, _SHUTTER = 1, 0, 8
 
 _PCI_COMMAND, _PCI_BAR, _PCI_ROM = 0x04, 0x10, 0x30
-_MASTER, _ROM_ENABLE = 1 << 2, 1
+_MEMORY, _ROM_ENABLE = 2, 1
+_TVES_PER_PE = 2
 
 
 @dataclass(frozen=True, slots=True)
 class Hiding:
-    """The device below a PHB: which BAR its ROM is laid over, and how many bytes that has."""
+    """The device below a PHB: the BAR that a ROM is laid over, the ROM's size, and whether it is its own.
+
+    Without a ROM (size 0) nothing is blocked, and a freeze is seen by firmware and kernel only.
+    """
 
     bar: int
     rom_bytes: int
+    is_own: bool = False
 
 
 class Phb:
@@ -73,7 +81,7 @@ class Phb:
         self._lock = RLock()
         self._pe: int | None = None
         self._rom: int | None = None  # what the ROM's register was before it was laid over the BAR
-        self._is_dma_off = False
+        self._translation: dict[int, int] = {}  # TVEs that were taken away
 
     def connect(self, machine: Machine, qtest: Qtest) -> None:
         """The PHB is one of this machine's. To be called before anything else."""
@@ -164,7 +172,10 @@ class Phb:
                 self._write(_PESTA, pe, _FIRST_BIT)
                 self._write(_PESTB, pe, _FIRST_BIT)
                 self._set_peev(pe, is_set=True)
-                self._hide()
+                if self._hiding.rom_bytes:
+                    self._hide()
+                if self._hiding.rom_bytes and not self._hiding.is_own:  # cards do no DMA
+                    self._stop_dma(pe)
             self.freezes += held is None
         if held is None:
             self._interrupt()
@@ -219,38 +230,47 @@ class Phb:
     # The device --------------------------------------------------------------------------------------------
 
     def _hide(self) -> None:
-        """Lay the ROM over the BAR, and stop DMA; nothing if the device does not decode memory."""
-        address = self._config(_PCI_BAR + 4 * self._hiding.bar) & ~(self._hiding.rom_bytes - 1)
-        command = self._config(_PCI_COMMAND)
+        """Lay the ROM over the BAR, unless the device has no address at the moment."""
+        address = self._config(_DEVICE, _PCI_BAR + 4 * self._hiding.bar) & ~(self._hiding.rom_bytes - 1)
         if self._rom is None and address:
-            self._rom = self._config(_PCI_ROM)
-            self._set_config(_PCI_ROM, address | _ROM_ENABLE)
-        if command & _MASTER:
-            self._set_config(_PCI_COMMAND, command & 0xFFFF & ~_MASTER)
-            self._is_dma_off = True
+            owner = self._owner
+            self._rom = self._config(owner, _PCI_ROM)
+            self._set_config(owner, _PCI_ROM, address | _ROM_ENABLE)
+            self._set_config(owner, _PCI_COMMAND, self._config(owner, _PCI_COMMAND) & 0xFFFF | _MEMORY)
 
     def _expose(self) -> None:
-        """End that, unless the device was reset meanwhile, which ended it."""
+        """End that, unless a reset has ended it already."""
         before, self._rom = self._rom, None
-        if before is not None and self._config(_PCI_ROM) & _ROM_ENABLE:
-            self._set_config(_PCI_ROM, before)
+        if before is not None and self._config(self._owner, _PCI_ROM) & _ROM_ENABLE:
+            self._set_config(self._owner, _PCI_ROM, before)
+
+    @property
+    def _owner(self) -> int:
+        """Whose ROM it is."""
+        return _DEVICE if self._hiding.is_own else _SHUTTER
+
+    def _stop_dma(self, pe: int) -> None:
+        for entry in range(pe * _TVES_PER_PE, (pe + 1) * _TVES_PER_PE):
+            if value := self._read(_TVT, entry):
+                self._translation[entry] = value
+                self._write(_TVT, entry, 0)
 
     def _let_dma(self) -> None:
-        was_off, self._is_dma_off = self._is_dma_off, False
-        command = self._config(_PCI_COMMAND) & 0xFFFF
-        if was_off and command:  # a device that was reset is made a bus master by its driver
-            self._set_config(_PCI_COMMAND, command | _MASTER)
+        for entry, value in self._translation.items():
+            if not self._read(_TVT, entry):  # firmware writes them anew when it resets the PHB
+                self._write(_TVT, entry, value)
+        self._translation.clear()
 
-    def _config(self, register: int) -> int:
-        self._address(register)
+    def _config(self, device: int, register: int) -> int:
+        self._address(device, register)
         return _swapped(self._qtest.readl(self._base + _CONFIG_DATA))
 
-    def _set_config(self, register: int, value: int) -> None:
-        self._address(register)
+    def _set_config(self, device: int, register: int, value: int) -> None:
+        self._address(device, register)
         self._qtest.writel(self._base + _CONFIG_DATA, _swapped(value))
 
-    def _address(self, register: int) -> None:
-        where = _SECONDARY_BUS << 52 | _DEVICE << 44 | register << 32
+    def _address(self, device: int, register: int) -> None:
+        where = _SECONDARY_BUS << 52 | device << 44 | register << 32
         self._qtest.writeq(self._base + _CONFIG_ADDRESS, _FIRST_BIT | where)
 
 

@@ -24,16 +24,18 @@ DISK = "nvme"
 DISK_BYTES = 32 << 20
 
 HIDINGS: Mapping[int, Hiding] = {
-    **{phb: Hiding(2, CARD_BYTES) for phb in CARD_PHBS},
+    **{phb: Hiding(2, CARD_BYTES, is_own=True) for phb in CARD_PHBS},
     E1000E_PHB: Hiding(0, 512 << 10),  # its four BARs lie side by side in as many bytes
-    NVME_PHB: Hiding(0, 16 << 10),
+    # An NVMe request that is cut off, by hidden doorbells or without DMA, leaves its queue stuck after the
+    # reset; the cause was not found. Seen with QEMU 7.2, which offers shadow doorbells.
+    NVME_PHB: Hiding(0, 0),
     RTL8139_PHB: Hiding(1, 4 << 10),  # a driver without error handlers: EEH unplugs it and plugs it in again
 }
 """The PHBs whose devices can freeze, and what is hidden of them then."""
 
 LAYOUT = Layout(
     {"mailbox": MAILBOX_BYTES, **{f"card{n}": CARD_BYTES for n in range(len(CARD_PHBS))}},
-    tuple(sorted({hiding.rom_bytes for hiding in HIDINGS.values()})),
+    tuple(sorted({hiding.rom_bytes for hiding in HIDINGS.values() if hiding.rom_bytes})),
     {DISK: DISK_BYTES},
 )
 
@@ -75,10 +77,11 @@ def command(files: GuestFiles, fds: Mapping[str, int], firmware: Sequence[str], 
         *firmware,
         *(*NETWORK, "-device", f"virtio-net-pci,netdev=net,romfile=,bus=port{AGENT_PHB},addr=0.2"),
         *_cards(files),
-        *("-netdev", _LAN.format(0), "-device", f"e1000e,netdev=lan0,{_place(files, E1000E_PHB)}"),
-        *("-netdev", _LAN.format(1), "-device", f"rtl8139,netdev=lan1,{_place(files, RTL8139_PHB)}"),
+        *("-netdev", _LAN.format(0), "-device", f"e1000e,netdev=lan0,{_place(E1000E_PHB)}"),
+        *("-netdev", _LAN.format(1), "-device", f"rtl8139,netdev=lan1,{_place(RTL8139_PHB)}"),
         *("-blockdev", f"driver=file,node-name={DISK},filename={files.disk(DISK)},cache.no-flush=on"),
-        *("-device", f"nvme,drive={DISK},serial=capi,{_place(files, NVME_PHB)}"),
+        *("-device", f"nvme,drive={DISK},serial=capi,{_place(NVME_PHB)}"),
+        *_shutters(files),
     ]
 
 
@@ -90,15 +93,23 @@ def _bridges() -> Iterator[str]:
 
 def _cards(files: GuestFiles) -> Iterator[str]:
     for number, phb in enumerate(CARD_PHBS):
-        name = f"card{number}"
+        name, rom = f"card{number}", files.all_ones(CARD_BYTES)
         memory = f"id={name},mem-path={files.memory(name)},size={CARD_BYTES},share=on"
         yield from ("-object", f"memory-backend-file,{memory}")
-        yield from ("-device", f"ivshmem-plain,memdev={name},master=on,{_place(files, phb)}")
+        yield from ("-device", f"ivshmem-plain,memdev={name},master=on,romfile={rom},bus=port{phb}")
 
 
-def _place(files: GuestFiles, phb: int) -> str:
-    """Where a device is that can freeze, and the ROM that is laid over it then."""
-    return f"romfile={files.all_ones(HIDINGS[phb].rom_bytes)},bus=port{phb}"
+def _shutters(files: GuestFiles) -> Iterator[str]:
+    """Devices that no guest sees, whose ROMs hide others: see `phb.py`."""
+    for phb, hiding in HIDINGS.items():
+        if hiding.rom_bytes and not hiding.is_own:
+            rom = files.all_ones(hiding.rom_bytes)
+            yield from ("-device", f"pci-testdev,bus=port{phb},addr=1.0,romfile={rom}")
+
+
+def _place(phb: int) -> str:
+    """Where a device is that has no ROM of its own."""
+    return f"romfile=,bus=port{phb}"
 
 
 class PowernvMachine(Machine):

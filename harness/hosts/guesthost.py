@@ -253,7 +253,9 @@ class GuestHost(ABC):
         return lines
 
     def _replace(self, *, is_dead: bool = False) -> None:
-        """Begin to make a guest ready for the next case, while others judge this one."""
+        """Begin to make a guest ready for the next case, while others judge this one. Raises InfraError."""
+        if self._is_closed:  # by another thread, in the middle of a case
+            raise InfraError(f"{self.url}: the host is closed")
         guest, self._guest = self._guest, None
         if guest:
             self.spent.cases += 1

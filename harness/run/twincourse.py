@@ -179,6 +179,14 @@ class Course:
             for other in self.history.operations
         )
 
+    def is_raced(self, op: Operation) -> bool:
+        """Whether chance decides if another actor's store through the same descriptor comes before `op`."""
+        handle = self.handle(op)
+        return bool(handle) and any(
+            other.verb == "store" and self.handle(other) == handle and self.is_chance(op, other)
+            for other in self.history.operations
+        )
+
     @cached_property
     def _barriers(self) -> tuple[Operation, ...]:
         """What holds back all that follows."""

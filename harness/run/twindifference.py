@@ -16,6 +16,7 @@ TOLERANCES: Mapping[str, str] = {
         "middle of it: each host may detect within its own period"
     ),
     "delivery": "an interrupt of the AFU is under way: how long that takes is the host's affair",
+    "race": "two processes use the same registers at once: who comes first is chance",
     "fleeting": "a reset is the AFU's trouble for a moment, and is noticed or not, as the check falls",
     "consequence": (
         "an operation on the same descriptor, or of the same actor, ended otherwise on the two hosts before, "

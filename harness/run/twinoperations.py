@@ -20,6 +20,7 @@ _FULL = frozenset({"EBUSY", "ENOSPC"})
 _LASTING = ("ioctl", "read_file")  # what they give does not depend on the moment
 _CUT_OFF = frozenset({"killed", "actor-gone", "not-triggered", "unanswered"})
 _DECISIVE = ("open", "ioctl", "close", "exit", "kill")
+_DOINGS = ("inject", "write_file")
 _READS = ("read", "poll")
 
 
@@ -37,14 +38,8 @@ class Operations:
     def differences(self) -> Iterator[Difference | Tolerated]:
         """Every difference between operations."""
         a, b = self.pair
-        places = {*a.operations, *b.operations, *a.left_out, *b.left_out}
-        for place in sorted(places, key=self._when):
+        for place in sorted({*a.operations, *b.operations, *a.left_out, *b.left_out}):
             yield from self._at(place)
-
-    def _when(self, place: Place) -> tuple[int, Place]:
-        """When both hosts had done with an operation: what comes of it comes later, in whatever step."""
-        found = [story.operations[place] for story in self.pair if place in story.operations]
-        return max((op.ended_us for op in found), default=0), place
 
     def _at(self, place: Place) -> Iterator[Difference | Tolerated]:
         a, b = self.pair
@@ -85,6 +80,8 @@ class Operations:
         afus = self.pair.a.afus(op)
         if self.parted & {*doers, f"step {place.step}"} or self.crowded.intersection(afus):
             yield "consequence"
+        if self._is_alone_disturbed(place):
+            yield "consequence"
         if self._is_answer_out(op):
             yield "answer"
         if self.pair.fleeting.intersection(afus) and set(moments) != {Moment.CALM}:
@@ -93,6 +90,23 @@ class Operations:
             yield "timing"
         if op.verb in _READS and any(s.is_signal_under_way(s.operations[place]) for s in self.pair):
             yield "delivery"
+        if op.verb == "load" and any(s.is_raced(s.operations[place]) for s in self.pair):
+            yield "race"
+
+    def _is_alone_disturbed(self, place: Place) -> bool:
+        """Whether something was done to the AFU, or not refused, on one host only before the operation had
+        ended there, in whatever step.
+        """
+        for index, story in enumerate(self.pair):
+            op = story.operations[place]
+            afus = set(story.afus(op))
+            for where, other in story.operations.items():
+                if where == place or other.verb not in _DOINGS or other.began_us > op.ended_us:
+                    continue
+                twin = self.pair[1 - index].operations.get(where)
+                if (twin is None or twin.errno != other.errno) and afus & other.intent.disturbs:
+                    return True
+        return False
 
     def _is_answer_out(self, op: Operation) -> bool:
         """Whether an answer that PHYP was told to give may be met by this operation, or by a check."""
@@ -138,7 +152,7 @@ class Operations:
                 self.parted.add(str(op.args[role]))
         if op.verb in ("exit", "kill"):
             self.parted.add(op.invoke.actor)
-        if op.verb in ("inject", "write_file"):
+        if op.verb in _DOINGS:
             self.struck.update(op.intent.disturbs)
             self.crowded.update(op.intent.disturbs)
         if op.verb == "write_file":

@@ -12,6 +12,7 @@ from harness.sim.process import Process
 from harness.sim.scheduler import Flow
 
 _SETTLE_US = 100_000
+_GONE_US = 30_000_000
 
 
 class PlainIo:
@@ -48,8 +49,8 @@ class PlainIo:
             raise SystemCallError("ENODEV")
         process.is_stopped = False
         until_us = machine.now_us + int(args["for_ms"]) * 1000
-        while args.get("settle") and not self._is_settled(device) and machine.now_us < until_us:
-            yield _SETTLE_US
+        if args.get("settle") and not (yield from self._settle(device, until_us)):
+            return {"runs": []}
         runs: list[list[Any]] = []
         wanted, in_a_row = args.get("good", 0), 0
         while machine.now_us < until_us and not process.is_stopped:
@@ -64,6 +65,17 @@ class PlainIo:
                 break
             yield max(1, int(args.get("pause_ms", 0)) * 1000)
         return {"runs": runs}
+
+    def _settle(self, device: PlainDevice, until_us: int) -> Flow:
+        """Wait until EEH is done with it; False when it is not in time, or the device stays away."""
+        seen_us = self.machine.now_us
+        while self.machine.now_us < until_us and self.machine.now_us - seen_us <= _GONE_US:
+            if self._is_settled(device):
+                return True
+            if device.is_present:
+                seen_us = self.machine.now_us
+            yield _SETTLE_US
+        return False
 
     def _is_settled(self, device: PlainDevice) -> bool:
         eeh_pe = self.eeh.eeh_pes[device.name]

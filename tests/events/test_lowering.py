@@ -127,6 +127,11 @@ def test_accesses_have_offsets_of_the_register_map():
     assert only(Map("c0", "c0.mmio")).args == {"fd": "c0", "map": "c0.mmio", "length": 4096}
 
 
+def test_where_firmware_injects_into_configuration_space_only_a_freeze_is_asked_for_there():
+    topology = replace(POWERNV, features=POWERNV.features | {"config-injection"})
+    assert only(FreezeEehPe("card1", "dma"), topology).args["text"] == "1:1:4:0:0\n"
+
+
 def test_read_without_a_timeout_waits_for_ever():
     assert only(ReadEvent("c0", 0)).args == {"fd": "c0"}
     assert only(ReadEvent("c0", 10)).args == {"fd": "c0", "timeout_ms": 10}

@@ -49,6 +49,11 @@ def test_every_device_is_probed_before_and_after_its_errors() -> None:
                 assert any(isinstance(e, ProbeDevice) and e.device == event.device for e in after)
 
 
+def test_every_event_about_devices_is_drawn() -> None:
+    drawn = {type(step.event) for case in sample() for step in case.steps}
+    assert {cls for cls in EVENTS if Subject.DEVICES in cls.subjects} <= drawn
+
+
 def test_errors_meet_traffic() -> None:
     for case in sample():
         busy: set[str] = set()

@@ -8,6 +8,7 @@ import pytest
 
 from harness.plan import knownissues
 from harness.plan.testplan import Budget, Known, load, parse_budget
+from harness.run.prepare import read_plan
 from harness.vocab.errors import UsageError
 from harness.vocab.topology import BOTH_PLATFORMS, Platform
 
@@ -83,7 +84,7 @@ def test_what_a_platform_lacks_is_not_expected_of_it():
          "p.toml: bugdet: this key is unknown; allowed: schema, name, title, hosts, budget, draw,"),
         ("bugdet = 1", "did you mean 'budget'?"),
         ("[draw]\nstep = [1,2]",
-         "p.toml: draw.step: this key is unknown; allowed: steps, errors, overlap, weights"),
+         "p.toml: draw.step: this key is unknown; allowed: subject, steps, errors, overlap, weights"),
         ("[draw]\nsteps = [9,2]", "p.toml: draw.steps: [9, 2] begins above its end; allowed: [fewest, most]"),
         ("[draw]\nsteps = [0,2]", "p.toml: draw.steps[0]: 0 is not allowed here; allowed: at least 1"),
         ("[draw]\nsteps = [1]", "p.toml: draw.steps[1]: this key is missing"),
@@ -198,3 +199,13 @@ def test_the_corpus_and_the_share_of_cases_performed_twice_have_defaults_and_bou
     assert len(wrong) == 2
     assert "cases.corpus" in wrong[0]
     assert "cases.twice_every" in wrong[1]
+
+
+def test_a_plan_is_about_cards_unless_it_says_devices() -> None:
+    assert load(SMALLEST, "p.toml", KNOWN).draw.subject == "cards"
+    assert load(SMALLEST + '\n[draw]\nsubject = "devices"\n', "p.toml", KNOWN).draw.subject == "devices"
+
+
+def test_the_plan_of_devices_is_good() -> None:
+    plan = read_plan(ROOT / "testplans" / "eeh.toml").plan
+    assert (plan.name, plan.draw.subject, plan.hosts) == ("eeh", "devices", ("sim://powernv",))

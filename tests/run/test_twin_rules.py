@@ -5,6 +5,8 @@ from __future__ import annotations
 from harness.events.answer_hcall import AnswerHcall
 from harness.events.await_ import Await
 from harness.events.change_mode import ChangeMode
+from harness.events.fork import Fork
+from harness.events.load import Load
 from harness.events.open import Open
 from harness.events.open_flash_node import OpenFlashNode
 from harness.events.poll_events import PollEvents
@@ -14,6 +16,7 @@ from harness.events.raise_unrecoverable_error import RaiseUnrecoverableError
 from harness.events.reset_afu import ResetAfu
 from harness.events.reset_card import ResetCard
 from harness.events.rewrite_mode import RewriteMode
+from harness.events.store import Store
 from harness.run.runner import Runner
 from harness.run.twindifference import Compared, Tolerated
 from harness.run.twinstory import Story
@@ -136,6 +139,18 @@ def test_a_wait_for_somebody_else_leaves_to_chance_who_comes_first() -> None:
     assert is_room_chance("a0")
     assert not is_room_chance("a1")
     assert not is_room_chance("all")
+
+
+def test_a_load_beside_the_store_of_a_forked_process_is_a_race() -> None:
+    def is_raced(*between: Step) -> bool:
+        store, load = Store("c0.mmio", 0xCA91), Load("c0.mmio", "SCRATCH", 8, 1)
+        steps = (*ATTACHED, Step("a0", Fork("a1")), WAIT, Step("a1", store), *between, Step("a0", load))
+        story = Story(Runner(REFERENCE_HOST).perform(case(*steps)).history)
+        [load_op] = [op for op in story.operations.values() if op.verb == "load"]
+        return story.is_raced(load_op)
+
+    assert is_raced()
+    assert not is_raced(WAIT)
 
 
 def test_an_actor_who_was_kept_waiting_on_one_host_comes_later_to_another_afu() -> None:

@@ -1,0 +1,211 @@
+"""The bare-metal host in QEMU: which guest plays the next case; and the real guest, where one is built."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from harness.guest import cache
+from harness.hosts import baremetal
+from harness.hosts.baremetal import BareMetalGuest, BareMetalHost
+from harness.hosts.guesthost import Door
+from harness.hosts.host import Host
+from harness.run.check import check_host
+from harness.vocab.errors import InfraError
+
+PES = "/sys/module/pciprep/parameters/pes"
+LIMIT = "/sys/kernel/debug/powerpc/eeh_max_freezes"
+UEVENT = "/sys/bus/pci/devices/0004:01:00.0/uevent"
+
+
+class FakeGuest(BareMetalGuest):
+    """A guest that has booted, and what its files say."""
+
+    def __init__(self) -> None:
+        self.files = {PES: "0004:01:00.0 800 0\n", LIMIT: "5\n", UEVENT: "DRIVER=e1000e\n"}
+        self.files["/proc/sys/kernel/tainted"] = "12288\n"
+        self.written: list[tuple[str, str]] = []
+        self.console_lines: list[str] = []
+        self.phb = SimpleNamespace(is_frozen=False)
+        self.power: Any = SimpleNamespace(phbs={4: self.phb}, watch=None)
+        self.firmware: Any = SimpleNamespace(fault=None, facts={})
+        self.console: Any = SimpleNamespace(begin=self.console_lines.clear)
+        self.devices, self.state = (), {}
+        self.has_ended = False
+
+    def says(self) -> list[str]:
+        return self.console_lines
+
+    def end(self) -> None:
+        self.has_ended = True
+
+
+class FakeHost(BareMetalHost):
+    """A host of fake guests, whose agents answer at once."""
+
+    def __init__(self) -> None:
+        self.made: list[FakeGuest] = []
+        build: Any = SimpleNamespace(identity=SimpleNamespace(inputs="0" * 64))
+        super().__init__("qemu://powernv", build, Door.SERIAL)
+
+    def _first(self) -> BareMetalGuest:
+        self.made.append(FakeGuest())
+        self.boots += 1
+        self._current = self.made[-1]
+        return self.made[-1]
+
+    def _meet(self, guest: Any) -> bytes:
+        return b'{"hello":{"features":[],"facts":{}}}'
+
+    def _trouble(self, guest: Any, silence: Any) -> str:
+        return self._fault()
+
+    def _play(self, guest: Any, play: Any) -> list[dict[str, Any]]:
+        answers = []
+        for step in play["steps"]:
+            path = step["args"]["path"]
+            got = {"text": guest.files[path]} if path in guest.files else {"errno": "ENOENT"}
+            if step["do"] == "write_file":
+                guest.written.append((path, step["args"]["text"]))
+                guest.files[path] = step["args"]["text"]
+            answers.append({"is": "ok", "step": step["step"], "do": step["do"], "got": got})
+        return answers
+
+    def after(self, guest: FakeGuest, *, is_dead: bool = False) -> Any:
+        """The guest for the next case."""
+        return self._replacement(guest, is_dead=is_dead)
+
+
+@pytest.fixture
+def host(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeHost]:
+    monkeypatch.setattr(baremetal, "SETTLE_S", 0.05)
+    monkeypatch.setattr(baremetal, "_LOOK_S", 0.01)
+    host = FakeHost()
+    assert host._replaced() is host.made[0]
+    yield host
+    host.close()
+
+
+def test_a_guest_that_is_well_plays_the_next_case_with_its_freezes_forgotten(host: FakeHost) -> None:
+    guest = host.made[0]
+    guest.files[LIMIT] = "10000\n"
+    assert host.after(guest) is guest
+    assert guest.files[LIMIT] == "5\n"
+    assert ("/sys/module/pciprep/parameters/forget", "1") in guest.written
+    assert host.boots == 1
+
+
+def complains(guest: FakeGuest) -> None:
+    guest.console_lines.append("[   12.000700] WARNING: CPU: 0 PID: 1 at drivers/misc/cxl/x.c:5 x+0x1/0x2")
+
+
+def stays_frozen(guest: FakeGuest) -> None:
+    guest.phb.is_frozen = True
+
+
+def loses_a_device(guest: FakeGuest) -> None:
+    guest.files[PES] = ""
+
+
+def loses_its_driver(guest: FakeGuest) -> None:
+    guest.files[UEVENT] = ""
+
+
+@pytest.mark.parametrize(
+    ("spoil", "why"),
+    [
+        (complains, "its kernel complained: WARNING"),
+        (stays_frozen, "the PE below PHB 4 stays frozen"),
+        (loses_a_device, f"not as it had booted: {PES}"),
+        (loses_its_driver, f"not as it had booted: {UEVENT}"),
+    ],
+)
+def test_a_guest_that_is_not_as_it_was_is_replaced(host: FakeHost, spoil: Any, why: str) -> None:
+    guest = host.made[0]
+    spoil(guest)
+    another = host.after(guest)
+    assert another is host.made[1]
+    assert guest.has_ended
+    assert host.why_booted[0].startswith(why)
+    assert host.after(another) is another
+
+
+def test_a_dead_guest_is_replaced(host: FakeHost) -> None:
+    assert host.after(host.made[0], is_dead=True) is host.made[1]
+    assert host.why_booted == ["its case killed it"]
+
+
+def test_a_defect_of_the_simulated_hardware_loses_the_host(host: FakeHost) -> None:
+    host.made[0].firmware.fault = KeyError("card")
+    assert host._fault() == "the simulated hardware failed: KeyError: 'card'"
+
+
+# The real guest ---------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def real() -> Iterator[BareMetalHost]:
+    try:
+        cache.finished()
+    except InfraError as error:
+        pytest.skip(f"no guest is tried: {error}")
+    host = BareMetalHost.open("qemu://powernv")
+    yield host
+    host.close()
+
+
+class Borrowed:
+    """A host that somebody else closes."""
+
+    def __init__(self, host: BareMetalHost) -> None:
+        self.url, self.hello, self.window = host.url, host.hello, host.window
+        self.begin, self.replies = host.begin, host.replies
+
+    def close(self) -> None:
+        pass
+
+
+def played(host: Host, *parts: tuple[str, dict[str, Any]]) -> list[dict[str, Any]]:
+    played.number += 1  # type: ignore[attr-defined]
+    steps = [
+        {"step": n, "part": 0, "who": "harness" if do == "sleep" else "a0", "do": do, "args": args}
+        for n, (do, args) in enumerate(parts)
+    ]
+    run = f"t-{played.number}"  # type: ignore[attr-defined]
+    host.begin(json.dumps({"play": {"run": run, "schedule": 0, "steps": steps}}).encode())
+    lines: list[dict[str, Any]] = []
+    while not lines or lines[-1]["is"] != "end":
+        lines += map(json.loads, host.replies(120))
+    return lines
+
+
+played.number = 0  # type: ignore[attr-defined]
+
+
+def test_the_real_drivers_do_all_that_the_check_asks_for(real: BareMetalHost) -> None:
+    checked = check_host(lambda: Borrowed(real))
+    assert not checked.trouble
+    assert all(proof.is_complete for proof in checked.proofs)
+    assert checked.exit_code == 0
+
+
+def test_the_kernel_finds_a_frozen_pe_by_itself_and_recovers_the_device(real: BareMetalHost) -> None:
+    boots = real.boots
+    pe = "/sys/bus/pci/devices/0004:01:00.0/eeh_pe_config_addr"
+    number = next(
+        line["got"]["text"].strip()
+        for line in played(real, ("read_file", {"path": pe}))
+        if line["is"] == "ok"
+    )
+    arm = {"path": "/sys/kernel/debug/powerpc/PCI0004/err_injct", "text": f"{int(number, 16):x}:1:4:0:0\n"}
+    said = played(real, ("write_file", arm), ("sleep", {"ms": 15_000}))
+    logged = [line["raw"].partition(";")[2] for line in said if line["is"] == "log"]
+    assert "EEH: Frozen PE#fd on PHB#4 detected" in logged
+    assert "EEH: Recovery successful." in logged
+    assert not real._current.power.phbs[4].is_frozen  # type: ignore[union-attr]
+    played(real, ("read_file", {"path": pe}))
+    assert real.boots == boots
