@@ -220,3 +220,19 @@ def test_a_wrong_answer_is_said(said: bytes, why: str) -> None:
 
 def test_every_freezable_device_has_a_bridge() -> None:
     assert {index: phb.index for index, phb in bridges().items()} == {index: index for index in HIDINGS}
+
+
+def test_a_pe_that_the_kernel_holds_is_no_error_and_leaves_none_behind(fake: FakePhb) -> None:
+    phb = connected(fake, Hiding(2, 4 << 20, is_own=True))
+    phb.freeze()
+    fake.moved.clear()
+    fake.tables[PESTA, PE] = fake.tables[PESTB, PE] = 0  # the kernel thaws it, releases it, and holds another
+    phb.hold(3)
+    assert phb.freezes == 1
+    assert all(address >= BASE for address in fake.moved if address > 1 << 40), "no interrupt"
+    assert not fake.is_peev_set, "nobody would ever clear it"
+    assert fake.tables[PESTA, 3] == fake.tables[PESTB, 3] == FROZEN
+    fake.tables[PESTA, 3] = fake.tables[PESTB, 3] = 0
+    phb.look()
+    assert not phb.is_frozen
+    assert fake.tables[PEEV, 0] == 0
