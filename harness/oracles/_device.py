@@ -83,7 +83,11 @@ def device_episodes(history: History) -> Mapping[str, Sequence[Episode]]:
         for mark in marks:
             if mark.subject in found:
                 found[mark.subject].append(mark)
-    return {name: split(name, sorted(marks, key=_by_time)) for name, marks in found.items() if marks}
+    return {
+        name: split(name, sorted(marks, key=_by_time), is_final=False)
+        for name, marks in found.items()
+        if marks
+    }
 
 
 def _by_time(record: Record) -> tuple[int, int]:

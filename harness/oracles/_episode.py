@@ -70,11 +70,17 @@ def _by_time(record: Record) -> tuple[int, int]:
     return record.time_us, record.seq
 
 
-def split(afu: str, marks: Sequence[Record]) -> list[Episode]:
-    """The episodes that the marks of an AFU, or of a device, make; `marks` are in order of time."""
+def split(afu: str, marks: Sequence[Record], *, is_final: bool = True) -> list[Episode]:
+    """The episodes that the marks of an AFU, or of a device, make; `marks` are in order of time.
+
+    A permanent failure that is not final is the end of its episode: the device may be found anew.
+    """
     found: list[Episode] = []
     for mark in marks:
-        if not found or found[-1].recovered or (found[-1].failed and mark.phase is Phase.RECOVERED):
+        is_after = mark.phase is Phase.RECOVERED or (
+            not is_final and mark.phase is not Phase.FAILED_PERMANENTLY
+        )
+        if not found or found[-1].recovered or (found[-1].failed and is_after):
             found.append(Episode(afu))
         episode = found[-1]
         episode.marks.append(mark)

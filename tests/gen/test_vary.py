@@ -29,7 +29,7 @@ def parents(topology):
     drawn = [case_from_seed(seed, topology, RULES, EVENTS) for seed in range(60)]
     files = sorted((SAVED / topology.platform.value).glob("*.json"))
     saved = [casefile.load(path.read_text(), registry.events()).case for path in files]
-    return (*drawn, *(case for case in saved if case.platform is topology.platform))
+    return (*drawn, *(case for case in saved if case.needs <= topology.features))
 
 
 @cache
