@@ -47,6 +47,8 @@ class SerialDoor:
                 chunk = self._sock.recv(_CHUNK_BYTES)
             except TimeoutError:
                 break
+            except ConnectionResetError:  # it left something unread
+                chunk = b""
             except OSError as error:
                 raise InfraError(f"the agent's port cannot be read: {error}") from error
             if not chunk:

@@ -121,6 +121,15 @@ def test_lines_come_whole_and_the_end_of_qemu_is_an_error() -> None:
         port.lines(1)
 
 
+def test_a_qemu_that_was_killed_before_it_read_all_has_ended_too() -> None:
+    near, far = socket.socketpair()
+    port = SerialDoor(near)
+    port.begin(b'{"play":1}')
+    far.close()  # what it has not read makes this a reset of the connection
+    with pytest.raises(InfraError, match="QEMU has ended"):
+        port.lines(1)
+
+
 def test_a_greeting_must_be_a_hello() -> None:
     near, far = socket.socketpair()
     port = SerialDoor(near)
