@@ -6,7 +6,7 @@ import argparse
 import sys
 from collections.abc import Callable
 
-from bench import campaigns, generation, guest, operations
+from bench import baremetal, campaigns, generation, guest, operations
 from bench.figure import HEAD, Figure
 
 
@@ -20,7 +20,7 @@ def figures(quick: bool) -> list[Callable[[], Figure]]:
         lambda: campaigns.ssh_against_state_machine(cases, rounds),
         lambda: campaigns.cpu_with_two_hosts(cases, rounds),
         lambda: campaigns.memory_slope(4000 if quick else 100_000),
-        *(() if guest.missing() else guest.figures(quick)),
+        *(() if guest.missing() else (*guest.figures(quick), *baremetal.figures(quick))),
     ]
 
 

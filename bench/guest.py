@@ -54,10 +54,25 @@ def missing() -> str:
     return ""
 
 
-def drawn(topology: Topology, count: int) -> list[Case]:
+def drawn(topology: Topology, count: int, url: str = URL) -> list[Case]:
     """The first cases that the nightly plan draws."""
-    orders = prepare.setup(prepare.read_plan(PLAN), [URL], "1cases", SEED).orders
+    orders = prepare.setup(prepare.read_plan(PLAN), [url], "1cases", SEED).orders
     return [orders.draw.fresh(SEED + number, topology) for number in range(count)]
+
+
+def judged(runner: Runner, cases: Sequence[Case]) -> float:
+    """Perform and judge cases as a campaign does; gives how long that took, in seconds."""
+    oracles = tuple(registry.oracles().values())
+    with tempfile.TemporaryDirectory() as folder:
+        directory = new_directory(Path(folder) / "run")
+        began = time.perf_counter()
+        for number, case in enumerate(cases, 1):
+            runner.begin(case, number, record=directory.entry)
+            performance = runner.collect()
+            judge(performance.history, oracles, performance.trouble)
+        wall_s = time.perf_counter() - began
+        directory.close()
+    return wall_s
 
 
 @cache
@@ -65,19 +80,11 @@ def restored(cases: int) -> Measured:
     """Perform cases on one host, each in a restored guest."""
     host = QemuHost.open(URL)
     runner = Runner(lambda: host)
-    oracles = tuple(registry.oracles().values())
     try:
         first, *todo = drawn(runner.topology, cases + 1)
         runner.perform(first)  # what is measured begins like any other case: behind one
-        with tempfile.TemporaryDirectory() as folder:
-            directory = new_directory(Path(folder) / "run")
-            before, began = replace(host.spent), time.perf_counter()
-            for number, case in enumerate(todo, 1):
-                runner.begin(case, number, record=directory.entry)
-                performance = runner.collect()
-                judge(performance.history, oracles, performance.trouble)
-            wall_s = time.perf_counter() - began
-            directory.close()
+        before = replace(host.spent)
+        wall_s = judged(runner, todo)
         spent, durations = replace(host.spent), host.hcall_durations_us
     finally:
         runner.close()

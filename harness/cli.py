@@ -61,7 +61,8 @@ RunDir = Annotated[Path, typer.Argument(metavar="RUNDIR", help="A run directory,
 Unexcused = Annotated[bool, typer.Option("--ignore-known-issues", help="Excuse no known issue.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
 HOST_HELP = (
-    "sim://powernv, sim://powervm?mutant=NAME, sim://powervm?driver=linux-6.1, qemu://powervm, ssh://NAME."
+    "sim://powernv, sim://powervm?mutant=NAME, sim://powervm?driver=linux-6.1, qemu://powervm, "
+    "qemu://powernv, ssh://NAME."
 )
 
 
