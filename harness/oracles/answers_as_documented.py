@@ -2,7 +2,8 @@
 
 A mode that is read is one of those that the interface has, and an error buffer that is there has contents.
 
-Judged are calls on descriptors of AFU nodes; a descriptor that its actor has not got open gives EBADF.
+Judged are calls on descriptors of AFU nodes; a descriptor that its actor has not got open gives EBADF, and so
+does an open under a name that was opened before: the agent refuses it.
 Loads and stores fail with SIGBUS only. EINTR is for what was interrupted: a wait for an event, or between
 two tries.
 """
@@ -35,7 +36,7 @@ _CALLS = {
     "poll": frozenset({"EINTR"}),
     "close": frozenset(),
 }
-_INTERRUPTED = "EINTR"
+_INTERRUPTED, _REFUSED = "EINTR", "EBADF"
 _SYSFS = "/sys/class/cxl/"
 _MODE = re.compile(r"/sys/class/cxl/afu[0-9.]+/mode")
 _ERROR_BUFFER = re.compile(r"/sys/class/cxl/afu[0-9.]+/afu_err_buff")
@@ -47,7 +48,12 @@ _WRITE = frozenset(
 
 def judge(history: History) -> Iterator[Finding]:
     """Look at every call that failed: opens first, then what was done with each context."""
+    names = set[str]()
     for operation in history.operations:
+        if operation.invoke.name == "open":
+            if operation.errno == _REFUSED and operation.args["fd"] in names:
+                continue
+            names.add(operation.args["fd"])
         check = _CHECKS.get(operation.invoke.name)
         if check is not None:
             yield from check(operation)

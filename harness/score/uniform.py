@@ -9,7 +9,7 @@ draws any event, by any actor, about any context, AFU or card.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
 
 from harness.events.await_ import ALL, Await
 from harness.events.fork import Fork
@@ -20,7 +20,7 @@ from harness.gen.closing import BASELINE, closing
 from harness.gen.deck import KPROBES, deck
 from harness.gen.rules import DrawRules
 from harness.vocab.case import NOW, Case, Step
-from harness.vocab.event import HARNESS, NEMESIS, Event, Role, Target
+from harness.vocab.event import HARNESS, NEMESIS, Event, Fate, Role, Target
 from harness.vocab.schedule import Schedule
 from harness.vocab.sketch import Sketch
 from harness.vocab.topology import Subject, Topology
@@ -37,7 +37,10 @@ def valid_case(seed: int, topology: Topology, rules: DrawRules, events: Sequence
 
 
 def blind_case(seed: int, topology: Topology, rules: DrawRules, events: Sequence[type[Event]]) -> Case:
-    """The case that `seed` stands for, of any events at all."""
+    """The case that `seed` stands for, of any events at all.
+
+    Only errors that say of themselves that they are harmless are drawn where they are: oracles believe them.
+    """
     return _case(seed, topology, rules, events, is_blind=True)
 
 
@@ -49,17 +52,19 @@ def _case(
     drawable = [event for event in events if _is_drawable(event, topology)]
     cards = deck(topology, rules, tuple(events))
     phases = tuple(dict.fromkeys(cards.triggers))
-    steps, sketch = list(BASELINE), Sketch()
+    steps, sketch, errors = list(BASELINE), Sketch(), Sketch()
     for _ in range(choose.integer(*rules.steps) + choose.integer(*rules.errors)):
-        event, targets = _draw(choose, drawable, sketch, topology, is_blind)
+        event, targets = _draw(choose, drawable, errors if is_blind else sketch, topology, is_blind)
         actor, subject = choose.pick(targets)
         if is_blind:
             own = [number for number, fd in enumerate(_fds()) if _is_own(actor, fd)]
-            sketch = Sketch(next_fd=choose.pick(own), next_marker=1 + len(steps))
+            sketch = replace(errors, next_fd=choose.pick(own), next_marker=1 + len(steps))
         drawn = event.draw((actor, subject), sketch, topology, choose)
         is_waiting = event not in (Await, Fork) and choose.chance(rules.overlap_percent)
         waits = phases if choose.chance(50) else cards.delays
         steps.append(Step(actor, drawn, choose.pick(waits) if is_waiting else NOW))
+        if event.role is Role.ERROR:
+            errors = drawn.advance(actor, errors)
         sketch = Sketch() if is_blind else drawn.advance(actor, sketch)
     children = [step.event.child for step in steps if type(step.event) is Fork]
     steps += closing(topology, sketch, dict.fromkeys((*_ACTORS, *children)))
@@ -78,7 +83,9 @@ def _draw(
     """An event and who could do it to what, each event as likely as any other."""
     while True:
         event = choose.pick(drawable)
-        targets = _targets(event, topology) if is_blind else event.enabled(sketch, topology)
+        is_harmless = event.role is Role.ERROR and event.fate is Fate.HARMLESS
+        is_any = is_blind and not is_harmless
+        targets = _targets(event, topology) if is_any else event.enabled(sketch, topology)
         if targets:
             return event, targets
 
