@@ -9,6 +9,7 @@ import select
 import subprocess
 import time
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Self
 
@@ -77,6 +78,14 @@ class AgentProcess:
     def __exit__(self, *_: object) -> None:
         self.leave()
 
+    def _end(self) -> str:
+        """How the agent ended, if it did, and its last words."""
+        with suppress(subprocess.TimeoutExpired):
+            status = self.process.wait(1.0)
+            assert self.process.stderr is not None
+            return f"it ended with {status}: {self.process.stderr.read().decode(errors='replace')[-2000:]}"
+        return "it still runs"
+
     def send(self, data: bytes) -> None:
         assert self.process.stdin is not None
         self.process.stdin.write(data)
@@ -88,7 +97,7 @@ class AgentProcess:
         while b"\n" not in self._rest:
             ready, _, _ = select.select([self.process.stdout], [], [], max(0.0, deadline - time.monotonic()))
             chunk = os.read(self.process.stdout.fileno(), 1 << 16) if ready else b""
-            assert chunk, f"the agent said nothing more; its beginning of a line: {self._rest[:200]!r}"
+            assert chunk, f"the agent said nothing more after {self._rest[:200]!r}: {self._end()}"
             self._rest += chunk
         line, _, self._rest = self._rest.partition(b"\n")
         reply = json.loads(line)
