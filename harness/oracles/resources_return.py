@@ -63,16 +63,16 @@ def _difference(history: History, path: str, first: Operation, last: Operation) 
             yield _finding(
                 "interrupts-left", f"interrupt {left[0]} is left of {len(left)} new ones", first, last
             )
-        if lost and not _may_be_gone(history):
+        if lost and not _may_be_fewer(history, first):
             yield _finding("interrupts-lost", f"interrupt {lost[0]} is gone", first, last)
     elif path == _SLABS and "deterministic" in history.topology.features:
         had, has = slabs(before), slabs(after)
         for name in sorted(had.keys() & has.keys()):
             grown = has[name] - had[name]
-            if grown > 0 or (grown < 0 and not _may_be_gone(history)):
+            if grown > 0 or (grown < 0 and not _may_be_fewer(history, first)):
                 yield _finding(f"slab-{name}", f"slab {name} changed by {grown:+} objects", first, last)
     elif path == _USE_COUNT:
-        if int(after) > int(before) or (int(after) < int(before) and not _may_be_gone(history)):
+        if int(after) > int(before) or (int(after) < int(before) and not _may_be_fewer(history, first)):
             message = f"the driver's use count went from {int(before)} to {int(after)}"
             yield _finding("use-count", message, first, last)
     elif path.endswith(_ALLOCATIONS):
@@ -118,6 +118,12 @@ def _eeh_pe(history: History, path: str, first: Operation, last: Operation) -> I
 def _is_excused(history: History, afu: str, at: Operation) -> bool:
     """Whether the AFU was given up, or something that nobody had noticed may have struck it since."""
     return is_given_up(history, afu, at.ended_us) or may_be_struck(history, afu, probing_from_us(history))
+
+
+def _may_be_fewer(history: History, first: Operation) -> bool:
+    """Whether less may be there than `first` has read, in which a context may have been that is gone."""
+    was_held = any(context.opened.began_us < first.ended_us for context in contexts(history).contexts)
+    return was_held or _may_be_gone(history)
 
 
 def _may_be_gone(history: History) -> bool:
