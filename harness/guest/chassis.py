@@ -300,9 +300,6 @@ class Chassis:
         whims = _WHIMS[details["answer"]](self._afu_named(details).whim)
         whims[COMMANDS[details["command"]]] = int(details.get("times", 1))
 
-    def _reset_card(self, details: Mapping[str, Any]) -> None:
-        self._card_named(details).reset_by(_FUNDAMENTAL)
-
 
 def _nobody(_: Action) -> None:
     """Before anybody listens."""

@@ -54,7 +54,6 @@ _SSH_READY = "guest: host key"
 class Spent:
     """What the time went into: cases in the guest, and waiting until the next was ready."""
 
-    cases: int = 0
     guest_s: float = 0.0
     waited_s: float = 0.0
 
@@ -258,7 +257,6 @@ class GuestHost(ABC):
             raise InfraError(f"{self.url}: the host is closed")
         guest, self._guest = self._guest, None
         if guest:
-            self.spent.cases += 1
             self.spent.guest_s += time.monotonic() - self._began_s
 
         def replace() -> Guest:

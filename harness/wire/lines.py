@@ -206,11 +206,7 @@ class Decoder:
     def _invoke(self, time_us: int, reply: dict[str, Any]) -> Record:
         step, part, verb, args = reply["step"], reply["part"], reply["do"], reply["args"]
         who = reply["who"]
-        if type(args) is not dict or type(who) is not str:
-            raise TypeError
-        if type(step) is not int or type(part) is not int or not 0 <= step < self._steps:
-            raise ProtocolError(f"a step outside the case, which has {self._steps}")
-        if part < 0 or verb not in _VERBS:
+        if type(args) is not dict or type(who) is not str or not self._is_place(step, part, verb):
             raise TypeError
         if verb == _IOCTL:
             args = self._ioctl_args((step, part), args)
@@ -225,11 +221,7 @@ class Decoder:
     def _answer(self, time_us: int, reply: dict[str, Any]) -> Record:
         step, part, verb, got = reply["step"], reply["part"], reply["do"], reply["got"]
         who, kind = reply["who"], _ANSWERS[reply["is"]]
-        if type(got) is not dict or type(who) is not str:
-            raise TypeError
-        if type(step) is not int or type(part) is not int or not 0 <= step < self._steps:
-            raise ProtocolError(f"a step outside the case, which has {self._steps}")
-        if part < 0 or verb not in _VERBS:
+        if type(got) is not dict or type(who) is not str or not self._is_place(step, part, verb):
             raise TypeError
         if kind is Kind.OK and verb in _DECODED:
             got = self._decoded(verb, (step, part), got)
@@ -260,6 +252,12 @@ class Decoder:
             raise TypeError
         self.is_finished = True
         return Record(len(self.records), time_us, _text(reply["who"]), Kind.END, "end", got)
+
+    def _is_place(self, step: object, part: object, verb: object) -> bool:
+        """Whether a reply names a primitive and one of the case's steps; says so when the step is wrong."""
+        if type(step) is not int or type(part) is not int or not 0 <= step < self._steps:
+            raise ProtocolError(f"a step outside the case, which has {self._steps}")
+        return part >= 0 and verb in _VERBS
 
 
 def json_object(line: bytes) -> dict[str, Any]:
