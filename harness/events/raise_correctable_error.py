@@ -38,6 +38,10 @@ class RaiseCorrectableError(Event):
         so_far = int(sketch.setting(CORRECTED + target[1], "0"))
         return cls(target[1], choose.integer(1, CORRECTED_MAX - so_far))
 
+    def fits(self, sketch: Sketch) -> bool:
+        """One that reaches the threshold is no harmless one."""
+        return int(sketch.setting(CORRECTED + self.afu, "0")) + self.count <= CORRECTED_MAX
+
     def lower(self, topology: Topology) -> tuple[Request, ...]:
         """An injection for each."""
         return (inject("phyp_error", afu=self.afu, severity="correctable"),) * self.count

@@ -6,7 +6,7 @@ The rules:
 2. Names stay unique: what is added is numbered on from the end of the case, and a case that is added to
    another has its descriptors, markers and children renumbered.
 3. Nothing is taken away: shorter is the minimiser's affair, and a wait that is missing makes a case mean
-   something else.
+   something else. The exception is an event that would no longer be what it says it is (`Event.fits`).
 """
 
 from __future__ import annotations

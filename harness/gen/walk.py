@@ -58,8 +58,10 @@ class Walk:
         self._rarity = rarity
 
     def take(self, step: Step) -> None:
-        """Go one given step."""
+        """Go one given step, unless what another case has brought keeps it from being what it says it is."""
         actor, event, when = step.actor, step.event, step.when
+        if not event.fits(self.sketch):
+            return
         self.steps.append(step)
         self.sketch = event.advance(actor, self.sketch)
         if type(event) is Await and event.actors == ALL:

@@ -40,10 +40,12 @@ class PlainEeh(EehCore):
             return (yield from super().recover(eeh_pe))
         yield from self.bus_lock.acquire()
         is_again = False
-        if device.is_present and not device.is_permanent:
+        if device.is_present and eeh_pe.is_isolated and not device.is_permanent:
             is_again = yield from self.recover_device(eeh_pe, device)
         else:
-            eeh_pe.is_isolated = False  # an empty PE: nothing to recover
+            eeh_pe.is_isolated = (
+                False  # an empty PE, or a device that was found anew since: nothing to recover
+            )
         self.bus_lock.release(self.machine.scheduler)
         return is_again
 

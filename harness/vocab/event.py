@@ -98,6 +98,10 @@ class Event(ABC):
         """What is believed afterwards. By default nothing has changed."""
         return sketch
 
+    def fits(self, sketch: Sketch) -> bool:
+        """Whether what its fate says is true after all that is believed to have happened. By default yes."""
+        return True
+
     def disturbs(self, topology: Topology) -> frozenset[str]:
         """Names of the AFUs and devices that this may disturb; no other may notice. By default none."""
         return frozenset()
