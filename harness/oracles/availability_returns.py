@@ -3,7 +3,8 @@
 The probes of the closing steps must succeed, each within its own bound, and WED must give what they
 attached. A recovery itself ends, well or in permanent failure, within 60 s of its quiesce. A probe is
 excused when its AFU was declared failed or has no driver or another mode, when it is tried only once and
-the recovery still has time, and when something that nobody had noticed may strike.
+the recovery still has time, when a recovery began after it had opened its context, and when something that
+nobody had noticed may strike.
 """
 
 from __future__ import annotations
@@ -72,6 +73,7 @@ def _is_excused(history: History, afu: Afu, operation: Operation, began_us: int)
         or is_held_by_others(history, afu.name, operation)
         or is_refused_by_phyp(history, operation)
         or _is_early(history, afu.name, operation)
+        or _is_on_a_dead_context(history, afu.name, operation)
         or any(
             item.began_us <= operation.ended_us and item.ended_us >= began_us
             for item in disturbances(history).get(afu.name, ())
@@ -82,6 +84,15 @@ def _is_excused(history: History, afu: Afu, operation: Operation, began_us: int)
 def _is_early(history: History, afu: str, operation: Operation) -> bool:
     """Whether it was tried only once, while a recovery still had time to end."""
     return "retry_ms" not in operation.args and is_recovering(history, afu, operation.ended_us)
+
+
+def _is_on_a_dead_context(history: History, afu: str, operation: Operation) -> bool:
+    """Whether the context was open when a recovery began, which ends it for good: another must be opened."""
+    return any(
+        operation in context.calls and context.opened.ended_us <= episode.began_us <= operation.ended_us
+        for context in contexts(history).contexts
+        for episode in episodes(history).get(afu, ())
+    )
 
 
 def _has_other_mode(history: History, afu: Afu, probe: Operation) -> bool:

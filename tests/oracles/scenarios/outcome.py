@@ -46,6 +46,19 @@ def _(s: Story) -> None:
     leave(s)
 
 
+@ok("availability_returns-opened-before-the-recovery", is_nv=True)
+def _(s: Story) -> None:
+    with s.meaning("ResetCard", Role.CONTROL, Fate.RECOVERY, [AFU, AFU2], card="card0", forced=True):
+        s.do(NEMESIS, "write_file", path="/sys/class/cxl/card0/reset", text="-1")
+    s.wait(20)
+    with s.meaning("ProbeAvailability", Role.CLOSING, Fate.HARMLESS, afu=AFU, kind="s", fd="p"):
+        s.open(PROBE, "p", "afu0.0s")
+        s.eeh_recover("card0")
+        s.fail_ioctl(PROBE, "p", "START_WORK", "EIO")
+        s.do(PROBE, "close", fd="p")
+    s.probe(AFU2)
+
+
 @bad("availability_returns-open-fails", "availability-open")
 def _(s: Story) -> None:
     strike(s)
