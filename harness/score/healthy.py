@@ -14,7 +14,7 @@ from harness.run.coverage import covered
 from harness.run.deadline import Stopwatch
 from harness.run.judge import judge
 from harness.score.race import CASE_S, limit
-from harness.score.sources import OURS, SOURCES
+from harness.score.sources import CAMPAIGN, SOURCES
 from harness.score.stand import lowered, read, replies, topology_of
 from harness.sim.host import SimulatedHost
 from harness.vocab.coverage import Covered
@@ -44,12 +44,12 @@ def _alarms(judgement: Judgement) -> list[str]:
 
 
 def perform_piece(platform: Platform, seed: int, cases: int) -> dict[str, Any]:
-    """Perform and judge `cases` drawn cases; gives what was performed and found as plain values.
+    """Perform and judge `cases` of one campaign; gives what was performed and found as plain values.
 
     What is no PASS and no finding, such as a case that could not be played, counts as an alarm too.
     """
     topology, host = topology_of(platform), SimulatedHost(platform)
-    feed = SOURCES[OURS].feed(seed, cases, topology)
+    feed = SOURCES[CAMPAIGN].feed(seed, cases, topology)
     oracles = tuple(registry.oracles().values())
     verdicts: Counter[str] = Counter()
     alarms: list[dict[str, str]] = []

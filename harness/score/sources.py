@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import count
 from pathlib import Path
 from typing import NamedTuple, Protocol
@@ -60,15 +61,20 @@ class _Listed:
 
 
 class _Searching:
-    """The cases of a campaign, which leans to what was seldom seen."""
+    """The cases of a campaign, which leans to what was seldom seen, behind `first`."""
 
-    def __init__(self, seed: int, topology: Topology) -> None:
+    def __init__(self, seed: int, topology: Topology, first: Iterable[Case] = ()) -> None:
+        self._first = deque(first)
         url = f"sim://{topology.platform.value}"
         self._search = Search(
             Source(RULES, _events()), topology, lambda number: case_seed(seed, url, 0, number)
         )
 
     def next_case(self) -> Case:
+        if self._first:
+            case = self._first.popleft()
+            self._search.executed(case)
+            return case
         found = self._search.next()
         if found is None:
             raise StopIteration
@@ -98,6 +104,10 @@ def _searching(seed: int, _length: int, topology: Topology) -> Feed:
     return _Searching(seed, topology)
 
 
+def _campaign(seed: int, _length: int, topology: Topology) -> Feed:
+    return _Searching(seed, topology, _saved_cases(topology))
+
+
 def _machine(seed: int, length: int, topology: Topology) -> Feed:
     from harness.score.machine import machine_cases  # noqa: PLC0415 - Hypothesis is slow to import
 
@@ -105,15 +115,20 @@ def _machine(seed: int, length: int, topology: Topology) -> Feed:
 
 
 def _saved(_seed: int, _length: int, topology: Topology) -> Feed:
+    return _Listed(_saved_cases(topology))
+
+
+def _saved_cases(topology: Topology) -> Iterator[Case]:
     folder = REGRESS / topology.platform.value
     texts = ((path, path.read_text(encoding="utf-8")) for path in sorted(folder.glob("*.json")))
-    return _Listed(casefile.load(text, registry.events(), str(path)).case for path, text in texts)
+    return (casefile.load(text, registry.events(), str(path)).case for path, text in texts)
 
 
 REGRESS = Path("fixtures/cases/regress")
 """The saved cases of the named mutants, by platform."""
 
 SAVED = "saved"
+CAMPAIGN = "campaign"
 OURS = "harness"
 UNIFORM = "uniform"
 BLIND = "blind"
@@ -123,6 +138,7 @@ SOURCES = {
     source.name: source
     for source in (
         Kind(SAVED, "the saved cases, which a campaign performs first", _saved),
+        Kind(CAMPAIGN, "the saved cases, then drawn ones, which may be variations of the saved", _campaign),
         Kind(OURS, "the cases that a campaign draws", _searching),
         Kind(UNIFORM, "any event that makes sense, each as likely", _drawn_by(valid_case)),
         Kind(BLIND, "any event at all, each as likely", _drawn_by(blind_case)),
