@@ -24,7 +24,7 @@ POWERNV = Topology(
             eeh_pe=1,
         ),
     ),
-    features=_FEATURES | {"hardware-console"},
+    features=_FEATURES | {"hardware-console", "command-answers", "psl-interrupts"},
 )
 
 POWERVM = Topology(

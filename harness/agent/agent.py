@@ -2150,7 +2150,7 @@ def main() -> None:
     if os.path.exists(paths.phyp):
         features += ["phyp-console", "hold-points", "facility-removal"]
     if os.path.exists(paths.cards):
-        features.append("hardware-console")
+        features += ["hardware-console", "command-answers", "psl-interrupts"]
     if os.access(paths.root + "/sys/kernel/debug/powerpc", os.R_OK | os.X_OK):
         features.append("debugfs")
     if has_allocation_traces(paths.root):

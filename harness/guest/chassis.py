@@ -15,7 +15,7 @@ from typing import Any, Protocol
 
 from harness.guest.mailbox import Action, Call, Do, Kind, Reply
 from harness.guest.psl import DEDICATED, DIRECTED, SLICES_MAX, CardMemory, Psl
-from harness.guest.slice import COMMANDS, NativeAfu, SlicePlan, Whim
+from harness.guest.slice import NativeAfu, SlicePlan
 from harness.guest.vsec import ConfigSpace
 from harness.sim.card import CardHardware
 
@@ -288,7 +288,8 @@ class Chassis:
 
     def _psl_interrupt(self, details: Mapping[str, Any]) -> None:
         card = self._card_named(details)
-        self._tell(Action(Do.RAISE, card.index, card.memory.load(Psl.ERR_IVTE) & 0xFFFF))
+        if ivte := card.memory.load(Psl.ERR_IVTE) & 0xFFFF:  # zero between a reset and the driver
+            self._tell(Action(Do.RAISE, card.index, ivte))
 
     def _slice_error(self, details: Mapping[str, Any]) -> None:
         self._afu_named(details).on_slice_error()
@@ -297,8 +298,8 @@ class Chassis:
         self._afu_named(details).is_hung = True
 
     def _answer_command(self, details: Mapping[str, Any]) -> None:
-        whims = _WHIMS[details["answer"]](self._afu_named(details).whim)
-        whims[COMMANDS[details["command"]]] = int(details.get("times", 1))
+        times = int(details.get("times", 1))
+        self._afu_named(details).answer(details["command"], details["answer"], times)
 
 
 def _nobody(_: Action) -> None:
@@ -329,8 +330,4 @@ _FAULTS: Mapping[str, Callable[[Chassis, Mapping[str, Any]], None]] = {
     "slice_error": Chassis._slice_error,
     "hang_afu": Chassis._hang,
     "answer_command": Chassis._answer_command,
-}
-_WHIMS: Mapping[str, Callable[[Whim], dict[int, int]]] = {
-    "hang": lambda whim: whim.hangs,
-    "fail": lambda whim: whim.fails,
 }

@@ -17,13 +17,13 @@ from __future__ import annotations
 import struct
 from collections import deque
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import NamedTuple
 
 from harness.guest.afu import SharedAfu
 from harness.guest.mailbox import Action, Do
 from harness.guest.psl import CardMemory, P1n, P2n, bit, descriptor
-from harness.sim.card import CardHardware
+from harness.sim.card import FAIL, HANG, CardHardware
 from harness.vocab.registers import ALL_ONES_64, Register
 
 _ENABLE_STATUS, _ENABLED = 7 << 61, 4 << 61
@@ -39,16 +39,14 @@ _IVTES_AT, _WED_AT = 36, 116
 _WED = struct.Struct(">Q")
 
 _AREAS = 4  # that the module watches
-_ADD, _TERMINATE, _REMOVE = 5, 1, 2
+_ADD, _REMOVE = "add", "remove"
+_COMMANDS = {5: _ADD, 1: "terminate", 2: _REMOVE}
 _FAILED = (1 << 64) - 1
 
 _DSISR_TRANSLATION, _DSISR_AFU_ERROR = bit(3), bit(5)
 _NOT_PRESENT = 0x88  # checkout response of a single level radix translation: no entry
 _SLICE_ERROR, _SLICE_ERROR_MASK, _SERR_KEPT = bit(1), bit(33), 0x7F_FFFF
 _IVTE = 0xFFFF
-
-COMMANDS = {"add": _ADD, "terminate": _TERMINATE, "remove": _REMOVE}
-"""Process element commands by name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,21 +57,6 @@ class _Interrupt:
     dsisr: int
     address: int = 0
     error: int = 0
-
-
-@dataclass(slots=True)
-class Whim:
-    """What becomes of process element commands, beyond doing them: so often each."""
-
-    hangs: dict[int, int] = field(default_factory=dict)
-    fails: dict[int, int] = field(default_factory=dict)
-
-    def take(self, command: int, whims: dict[int, int]) -> bool:
-        """Whether it is the turn of `command`."""
-        if whims.get(command, 0) <= 0:
-            return False
-        whims[command] -= 1
-        return True
 
 
 class SlicePlan(NamedTuple):
@@ -93,7 +76,6 @@ class NativeAfu(SharedAfu):
         self.number = number
         self.registers = memory
         self.spa = b""
-        self.whim = Whim()
         self._pending: deque[_Interrupt] = deque()
         self._presented: _Interrupt | None = None
         self._descriptor = descriptor(plan.processes_max, plan.modes)
@@ -108,7 +90,6 @@ class NativeAfu(SharedAfu):
         """As after a reset of the card, whose registers are zero."""
         self._pending.clear()
         self._presented = None
-        self.whim = Whim()
         self.reset()
         self.registers.describe(self.number, self._descriptor)
 
@@ -168,18 +149,19 @@ class NativeAfu(SharedAfu):
         self.registers.store_slice(self.number, P1n.SERR, serr & _SERR_KEPT)
 
     def _element_command(self, value: int) -> None:
-        command, element = value >> 48, value & 0xFFFF
+        code, element = value >> 48, value & 0xFFFF
+        command = _COMMANDS.get(code, "")
         self.registers.store_slice(self.number, P1n.LLCMD, 0)
-        if self.whim.take(command, self.whim.hangs):
-            return
-        if self.whim.take(command, self.whim.fails):
+        answer = self.take_answer(command)
+        if answer == FAIL:
             self._say(_FAILED)
+        if answer in (FAIL, HANG):
             return
         if command == _ADD:
             self.attach(element + 1, _WED.unpack_from(self.spa, element * _ELEMENT_BYTES + _WED_AT)[0])
         elif command == _REMOVE:
             self.detach(element + 1)
-        self._say(command << 48 | command << 32 | element)
+        self._say(code << 48 | code << 32 | element)
 
     def _say(self, status: int) -> None:
         """Let the status word of the scheduled process area say it."""

@@ -18,7 +18,12 @@ from harness.vocab.topology import Platform
 _NOT_PERFORMED = frozenset({"not-triggered", "actor-gone"})
 _UNSUPPORTED = "EOPNOTSUPP"
 _SCRIPTS = frozenset({"phyp_answer", "phyp_hold"})
-_OF_PHYP_ALONE = _SCRIPTS | {"phyp_release"}  # change no device
+_COMMAND_ANSWER = "answer_command"
+_CHANGES_NO_DEVICE = _SCRIPTS | {"phyp_release", _COMMAND_ANSWER}
+_SAID_OF_COMMANDS = {  # by the kernel, for each process element command that was answered so
+    "fail": "Error adding process element to AFU",  # of any AFU, and whatever the command was
+    "hang": "WARNING: Process Element Command timed out!",
+}
 _REMOVE, _RETURN = "phyp_remove_facility", "phyp_return_facility"
 _UNBINDS = ("/unbind", "/remove")
 _PASSING_US = 2 * SECOND_US  # a silent reset is over by then
@@ -43,6 +48,11 @@ class Disturbance(NamedTuple):
     def is_immediate(self) -> bool:
         """Whether it acts at once; what is written to an injector may wait for an access."""
         return self.operation.verb == "inject"
+
+    @property
+    def changes_device(self) -> bool:
+        """Whether it may change the state of a device, and not only what somebody is answered."""
+        return self.operation.args.get("what") not in _CHANGES_NO_DEVICE
 
     @property
     def has_acted(self) -> bool:
@@ -86,8 +96,8 @@ def first_us(history: History, afu: str) -> int:
 def has_meddled(history: History, afu: str, since_us: int, until_us: int) -> bool:
     """Whether something can have brought `afu` back, or taken it away, without the driver's recovery.
 
-    That is an administrator, or on PowerVM an error that ends by itself, within the interval. What PHYP
-    answers changes no device.
+    That is an administrator, or on PowerVM an error that ends by itself, within the interval. What PHYP or
+    a PSL answers changes no device.
     """
     return any(
         item.began_us <= until_us and item.ended_us >= since_us
@@ -97,7 +107,7 @@ def has_meddled(history: History, afu: str, since_us: int, until_us: int) -> boo
 
 
 def _can_meddle(history: History, item: Disturbance) -> bool:
-    if item.operation.args.get("what") in _OF_PHYP_ALONE:
+    if not item.changes_device:
         return False
     is_passing = item.fate is Fate.HIDDEN and history.topology.platform is Platform.POWERVM
     return item.role is not Role.ERROR or is_passing
@@ -176,12 +186,34 @@ def _may_strike(history: History, afu: str, item: Disturbance, at_us: int) -> bo
             for record in history.trace("capi_hcall_entry")
         )
         return bool(answered < int(args.get("times", 1)))
+    if item.operation.args.get("what") == _COMMAND_ANSWER:
+        return _may_refuse(history, afu, item, at_us)
     if item.role is not Role.ERROR or item.fate is Fate.HARMLESS:
         return False
     if item.fate is Fate.HIDDEN and history.topology.platform is Platform.POWERVM:
         return item.ended_us + 1000 * int(args.get("for_ms", 0)) + _PASSING_US > at_us
     noticed = _NOTICED if item.is_immediate else (Phase.DETECTED,)
     return not is_marked(history, afu, noticed, item.began_us, at_us)
+
+
+def _may_refuse(history: History, afu: str, item: Disturbance, at_us: int) -> bool:
+    """Whether the PSL may have answers left for process element commands of `afu`: a reset forgets them."""
+    if is_marked(history, afu, (Phase.RESET, Phase.RECOVERED), item.ended_us, at_us):
+        return False
+    how = item.operation.args.get("with", {}).get("answer", "")
+    said = _SAID_OF_COMMANDS.get(how, "")
+    wanted = sum(
+        int(args.get("times", 1))
+        for args in (o.args.get("with", {}) for o in history.operations_of("inject"))
+        if args.get("answer") == how and (how == "fail" or args.get("afu") == afu)
+    )
+    heard: int = sum(
+        record.time_us <= at_us
+        and said in record.data["text"]
+        and (how == "fail" or afu in record.data["text"])
+        for record in history.log
+    )
+    return heard < wanted
 
 
 def is_marked(history: History, afu: str, phases: Sequence[Phase], since_us: int, until_us: int) -> bool:

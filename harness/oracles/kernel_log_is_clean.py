@@ -41,6 +41,7 @@ _ALARMS = (
     "WARNING: CXL AFU SLBIA timed out",
 )
 _HANGS = frozenset({"HangAfu"})
+_REFUSALS = frozenset({"AnswerCommand"})
 _BEHIND_BACK = frozenset({"ResetSilently", "OpenFlashNode", "RaiseTransientError", "AnswerHcall"})
 _FAR_AWAY = frozenset(
     {"ResetCard", "FreezeEehPe", "FencePhb", "DropLink", "RaisePslError", "RecoverCapp", "ThawEehPe"}
@@ -49,7 +50,8 @@ _FAR_AWAY = frozenset(
 # What a line may say in a case with one of these events. A dedicated context's fault registers are cleared by
 # any purge, and the kernel itself says that it is most likely harmless.
 _EXCUSED: dict[str, frozenset[str]] = {
-    "__detach_context": _BEHIND_BACK,
+    "__detach_context": _BEHIND_BACK | _REFUSALS,
+    "native_irq_err": frozenset({"RaisePslInterrupt"}),
     "Unexpected return code": frozenset({"AnswerHcall"}),
     "Unable to get IRQ info": _BEHIND_BACK,
     "Device link is down, refusing to attach process": _FAR_AWAY | _HANGS,
@@ -57,7 +59,7 @@ _EXCUSED: dict[str, frozenset[str]] = {
     "Refusing to enable afu while link down": _FAR_AWAY | _HANGS,
     "WARNING: AFU control timed out": _FAR_AWAY | _HANGS,
     "WARNING: PSL Purge timed out": _FAR_AWAY | _HANGS,
-    "WARNING: Process Element Command timed out": _FAR_AWAY | _HANGS,
+    "WARNING: Process Element Command timed out": _FAR_AWAY | _HANGS | _REFUSALS,
     "WARNING: CXL AFU SLBIA timed out": _FAR_AWAY | _HANGS,
     "Adapter context unlocked with": frozenset({"ForceRecovery"}),
     "dev_watchdog": frozenset({"FreezeDevice"}),  # frames that a frozen network device does not send

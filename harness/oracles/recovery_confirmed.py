@@ -81,7 +81,7 @@ def _was_good(history: History, afu: str, quiesce: Record) -> bool:
 
 def _is_reason(item: Disturbance, quiesce: Record) -> bool:
     is_harmless = item.role is Role.ERROR and item.fate is Fate.HARMLESS
-    return not is_harmless and item.began_us <= quiesce.time_us
+    return not is_harmless and item.changes_device and item.began_us <= quiesce.time_us
 
 
 def _is_asked_for(item: Disturbance, quiesce: Record) -> bool:

@@ -8,6 +8,7 @@ The rules:
    Where there is no process element, the AFU still answers: with zeros, and it takes stores.
 3. An armed freeze acts at the next access of its kind; a hung AFU turns into a freeze at any access.
 4. The store log survives everything: a store that reached the device is found later.
+5. A process element command that is to hang or to fail is not done; a reset forgets what is still to come.
 """
 
 from __future__ import annotations
@@ -18,6 +19,9 @@ from dataclasses import dataclass
 from harness.vocab.registers import ALL_ONES_64, STORE_LOG_SLOTS, Command, Register, all_ones
 
 CONFIGURATION_OK = 0x0477_1014
+COMMANDS = ("add", "terminate", "remove")
+"""Commands for process elements."""
+HANG, FAIL = "hang", "fail"
 _STORE_LOG_END = Register.STORE_LOG + 8 * STORE_LOG_SLOTS
 
 
@@ -44,6 +48,7 @@ class AfuHardware:
         self.stores = 0
         self.is_hung = False
         self.is_isolated = False  # by PHYP
+        self.answers: dict[str, tuple[str, int]] = {}  # to commands: which, and how often
         self.on_afu_irq: Callable[[int, int], None] = _ignore
         self.on_fault: Callable[[int, int, bool], None] = _ignore
         self.on_afu_error: Callable[[int, int], None] = _ignore
@@ -60,7 +65,22 @@ class AfuHardware:
     def reset(self) -> None:
         """Forget all process elements and go on living."""
         self.elements.clear()
+        self.answers.clear()
         self.is_hung = False
+
+    def answer(self, command: str, answer: str, times: int) -> None:
+        """Let the next `times` commands `command` hang or fail. Raises KeyError for other words."""
+        if command not in COMMANDS or answer not in (HANG, FAIL):
+            raise KeyError(f"{answer} of {command}")
+        self.answers[command] = (answer, times)
+
+    def take_answer(self, command: str) -> str:
+        """HANG or FAIL when that is what becomes of `command`, which has come now; else nothing."""
+        answer, times = self.answers.get(command, ("", 0))
+        if times <= 0:
+            return ""
+        self.answers[command] = (answer, times - 1)
+        return answer
 
     def isolate(self) -> None:
         """PHYP takes the AFU away from its users, for good as far as they are concerned."""
@@ -131,7 +151,7 @@ _NOBODY = ProcessElement(-1, 0)
 
 
 class CardHardware:
-    """One card: AFUs behind one link, in one EEH PE of its own PHB."""
+    """One card: AFUs behind one link, in one EEH PE of its own PHB. Its error interrupt is `on_error()`."""
 
     afu_class = AfuHardware
 
@@ -143,6 +163,7 @@ class CardHardware:
         self.is_fenced = False
         self.is_link_down = False
         self.armed = ""
+        self.on_error: Callable[[], None] = _ignore
         self.afus = tuple(self.afu_class(afu, self) for afu in afu_names)
 
     def freeze(self, *, is_fenced: bool = False, is_link_down: bool = False) -> None:

@@ -62,7 +62,10 @@ _CARDS = {
 }
 IRQS_MIN, IRQS_MAX = 1, 4
 
-_CONSOLES = {Platform.POWERNV: "hardware-console", Platform.POWERVM: "phyp-console"}
+_CONSOLES = {
+    Platform.POWERNV: ("hardware-console", "command-answers", "psl-interrupts"),
+    Platform.POWERVM: ("phyp-console",),
+}
 
 
 class Drivers(NamedTuple):
@@ -112,7 +115,7 @@ class SimulatedHost:
                 told[f"{PCI}/{device.bdf}/driver"] = f"../../../../bus/pci/drivers/{device.plan.driver}"
                 net = {"address": plain.ADDRESS, "peer": plain.PEER} if device.plan.is_network else {}
                 facts["devices"][device.bdf] = net
-        features = ["debugfs", "deterministic", "kprobes", "virtual-time", _CONSOLES[self.platform]]
+        features = ["debugfs", "deterministic", "kprobes", "virtual-time", *_CONSOLES[self.platform]]
         features += self._drivers.features
         uname = {"nodename": f"sim-{self.platform.value}", "release": KERNEL, "machine": "ppc64le"}
         hello = {

@@ -171,6 +171,11 @@ class Surface:
             afu.hardware.on_slice_error()
         elif what == "hang_afu":
             driver.afus[details["afu"]].hardware.is_hung = True
+        elif what == "answer_command":
+            times = int(details.get("times", 1))
+            driver.afus[details["afu"]].hardware.answer(details["command"], details["answer"], times)
+        elif what == "psl_interrupt":
+            driver.cards[details["card"]].hardware.on_error()
         elif what == "freeze_eeh_pe":
             self._plain().freeze(details)
         else:

@@ -157,6 +157,9 @@ def test_commands_can_hang_and_fail(guest: Guest) -> None:
     guest.console("answer_command", afu="afu0.0", command="remove", answer="fail", times=2)
     failed = [Action(Do.WRITE, STATUS_WORD, ALL_ONES_64)]
     assert [guest.order(REMOVE, 0).actions for _ in range(3)] == [failed, failed, status(REMOVE, 0)]
+    guest.console("answer_command", afu="afu0.0", command="add", answer="hang")
+    guest.send(Kind.RESET, 0, HOT, True)
+    assert guest.attach().actions == status(ADD, 0), "a reset forgets"
 
 
 def test_interrupts_of_a_process(guest: Guest) -> None:
@@ -270,6 +273,7 @@ def test_psl_errors(guest: Guest) -> None:
     assert Action(Do.ISOLATE, 0) in reply.actions
     guest.memories[1].store(Psl.ERR_IVTE, 0xC000)
     assert guest.console("psl_interrupt", card="card1").actions == raised(0xC000, card=1)
+    assert guest.console("psl_interrupt", card="card0").actions == [], "no driver has said where it goes"
 
 
 def test_faults_that_are_none(guest: Guest) -> None:

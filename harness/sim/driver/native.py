@@ -3,6 +3,8 @@
 The rules (drivers/misc/cxl/native.c and pci.c; the order is the disclosure's):
 1. A process element command that the device does not complete within COMMAND_TIMEOUT_US has timed out; the
    driver then lets EEH read the state of the device, and does not guess.
+   One that the PSL refuses has failed. An attach fails then, and leaves no trace; a detach tries again while
+   the card is there, because what the PSL keeps would act for a context that is gone.
 2. An error interrupt that reads all Fs is a suspicion, confirmed in the same way.
 3. error_detected quiesces. With perst_reloads_same_image unset the image may change over a reset, so the
    driver opts out and is removed and probed anew; else it keeps its card and is told slot_reset and resume.
@@ -12,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from harness.sim.card import FAIL, HANG
 from harness.sim.driver.context import Context, DriverAfu, DriverCard
 from harness.sim.driver.fileops import FileOperations
 from harness.sim.eeh import EehCore
@@ -22,6 +25,8 @@ COMMAND_TIMEOUT_US = 5_000_000
 COMMAND_POLL_US = 250_000
 COMMAND_US = 20
 """How long the PSL takes for a process element command."""
+DETACH_TRIES = 5
+_REFUSED, _LOST, _LATE = -1, -5, -16  # what a command gives: as Linux' do_process_element_cmd
 
 _MODE_WORDS = {"afu_directed": "AFU directed", "dedicated_process": "dedicated process"}
 
@@ -33,12 +38,13 @@ class NativeDriver(FileOperations):
         super().__init__(machine, cards)
         self.eeh = eeh
         for card in cards:
-            machine.request_irq(f"cxl-{card.name}-err", self._ignore)
+            self._connect_card(card)
             for afu in card.afus:
                 self.connect(afu)
 
-    def _ignore(self) -> Flow:
-        yield "card-error-irq"
+    def _connect_card(self, card: DriverCard) -> None:
+        line = self.machine.request_irq(f"cxl-{card.name}-err", lambda: self.error_interrupt(card))
+        card.hardware.on_error = lambda: self.machine.raise_irq(line)
 
     # What file operations ask for ------------------------------------------------------------------------
 
@@ -49,37 +55,66 @@ class NativeDriver(FileOperations):
 
     def attach_process(self, context: Context, wed: int) -> Flow:
         """Add the process element to the scheduled process area and tell the PSL."""
-        rc = yield from self.command(context, "ADD")
+        rc = yield from self.command(context, "add")
         if rc:
-            raise SystemCallError("EBUSY" if rc == -16 else "EIO")
+            raise SystemCallError("EBUSY" if rc == _LATE else "EIO")
         context.afu.hardware.attach(context.number, wed)
 
     def detach_process(self, context: Context) -> Flow:
-        """Terminate and remove the process element."""
-        for word in ("TERMINATE", "REMOVE"):
-            if (yield from self.command(context, word)):
+        """Terminate and remove the process element. One that the PSL refuses to the end stays there."""
+        rc = 0
+        for word in ("terminate", "remove"):
+            rc = yield from self.insist(context, word)
+            if rc:
                 break
-        context.afu.hardware.detach(context.number)
+        if rc in (0, _LOST) or self.is_lost(context.afu.card):
+            context.afu.hardware.detach(context.number)
+
+    def insist(self, context: Context, word: str) -> Flow:
+        """A process element command, again while it fails although the card is there."""
+        rc = 0
+        for _ in range(DETACH_TRIES):
+            rc = yield from self.command(context, word)
+            if rc in (0, _LOST) or self.is_lost(context.afu.card):
+                break
+        return rc
+
+    def is_lost(self, card: DriverCard) -> bool:
+        """Whether EEH knows that the card is frozen."""
+        return self.eeh.eeh_pes[card.name].is_isolated
 
     def command(self, context: Context, word: str) -> Flow:
-        """One process element command: 0, or a negative errno when the link is down or time is over."""
+        """One process element command: 0, or negative when it fails, the link is down or time is over."""
         machine, card = self.machine, context.afu.card
         deadline_us = machine.now_us + COMMAND_TIMEOUT_US
         rc = 0
         yield COMMAND_US
-        while context.afu.hardware.is_hung or card.hardware.is_frozen:
+        answer = context.afu.hardware.take_answer(word)
+        if answer == FAIL:
+            machine.log(3, "cxl: Error adding process element to AFU")  # whatever the command was
+            return _REFUSED
+        while answer == HANG or context.afu.hardware.is_hung or card.hardware.is_frozen:
             if not (card.is_channel_ok and card.is_present):
                 text = "WARNING: Device link down, aborting Process Element Command!"
                 machine.log(4, f"cxl {context.afu.name}: {text}")
-                rc = -5
+                rc = _LOST
                 break
             if machine.now_us >= deadline_us:
                 machine.log(4, f"cxl {context.afu.name}: WARNING: Process Element Command timed out!")
                 yield from self.eeh.check(card)
-                rc = -16
+                rc = _LATE
                 break
             yield COMMAND_POLL_US
         return rc
+
+    def error_interrupt(self, card: DriverCard) -> Flow:
+        """The error interrupt of the card itself: say it; or all Fs, which means that the card is lost."""
+        if card.hardware.is_frozen:
+            self.machine.spawn(self.eeh.check(card))
+            return
+        self.machine.log(2, f"cxl {card.name}: PSL_ErrIVTE: 0x{card.hardware.index:016x}")
+        self.machine.log(2, f"cxl {card.name}: PSL_FIR: 0x0000000000000000")
+        yield "card-error-irq"
 
     def slice_interrupt(self, afu: DriverAfu) -> Flow:
         """A slice error: say it; or all Fs, which means that the card is lost."""

@@ -15,7 +15,8 @@ class WaitsForeverForCommands:
     def command(self, context: Context, word: str) -> Flow:
         """Wait for as long as it takes."""
         yield COMMAND_US
-        while context.afu.hardware.is_hung or context.afu.card.hardware.is_frozen:
+        answer = context.afu.hardware.take_answer(word)
+        while answer or context.afu.hardware.is_hung or context.afu.card.hardware.is_frozen:
             yield COMMAND_POLL_US
         return 0
 
