@@ -66,11 +66,16 @@ def _is_confirmed(history: History, episode: Episode, quiesce: Record) -> bool:
 
 
 def _was_good(history: History, afu: str, quiesce: Record) -> bool:
-    """Whether the state that was read last, since the recovery before, was a good one."""
+    """Whether the state that was read last, since the last error and the recovery before, was a good one."""
     card = history.topology.afu(afu).card
-    was_good = False
+    errors_us = [
+        item.began_us
+        for item in disturbances(history).get(afu, ())
+        if item.role is Role.ERROR and _is_reason(item, quiesce)
+    ]
+    since_us, was_good = max(errors_us, default=0), False
     for record in history.records:
-        if record.time_us > quiesce.time_us or record.subject != card:
+        if not since_us <= record.time_us <= quiesce.time_us or record.subject != card:
             continue
         if record.phase is Phase.RECOVERED:
             was_good = False

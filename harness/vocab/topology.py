@@ -129,7 +129,8 @@ class Topology:
     """A host's inventory.
 
     `features` are words that a Case may need: ``kprobes``, ``debugfs``, ``phyp-console`` (PHYP can be told to
-    fail), ``hardware-console`` (links and PSLs can be told to fail), ``virtual-time``, ``deterministic``,
+    fail), ``hardware-console`` (links and PSLs can be told to fail), ``command-answers`` (and process element
+    commands), ``psl-interrupts`` (and to raise the error interrupt), ``virtual-time``, ``deterministic``,
     ``allocation-traces`` (the kernel tells who allocated the objects that live), ``device:NAME`` of each of
     `devices`.
     `poll_period_ms` is the period of the PowerVM driver's state check, 0 where there is none.

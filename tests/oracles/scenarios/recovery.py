@@ -24,6 +24,19 @@ def _(s: Story) -> None:
     leave(s)
 
 
+@ok("recovery_confirmed-state-was-good-before-the-error", is_nv=True)
+def _(s: Story) -> None:
+    s.attach("a0", "c0", "afu0.0s", 0)
+    s.confirm("card0", frozen=0)  # whoever has looked before
+    s.drop_link("card0")
+    s.log("EEH: Fenced PHB#0 detected, location: N/A", 3)  # the firmware tells, and nobody asks
+    s.log("EEH: Recovering PHB#0, location: N/A", 3)
+    s.quiesce(AFU, 0)
+    s.quiesce(AFU2)
+    s.eeh_reset()
+    leave(s)
+
+
 @bad("recovery_confirmed-on-suspicion", "unconfirmed", is_nv=True)
 def _(s: Story) -> None:
     s.open("a0", "c0", "afu0.0s")
