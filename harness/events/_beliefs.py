@@ -13,6 +13,8 @@ GONE = "gone:"
 """Prefix of the setting that is not empty while a card has no driver."""
 TAKEN = "taken:"
 """Prefix of the setting that is not empty while a card is taken away from the partition."""
+REMOVED = "removed:"
+"""Prefix of the setting that is not empty while a card is removed from the PCI bus."""
 MODE = "mode:"
 """Prefix of the setting that keeps the mode last written to an AFU."""
 PERST = "perst:"
@@ -34,7 +36,7 @@ def context(sketch: Sketch, fd: str) -> ContextSketch | None:
 
 def has_driver(sketch: Sketch, card: str) -> bool:
     """Whether `card` is there, with its driver."""
-    return not sketch.setting(GONE + card) and not sketch.setting(TAKEN + card)
+    return not any(sketch.setting(prefix + card) for prefix in (GONE, REMOVED, TAKEN))
 
 
 def map_of(fd: str) -> str:

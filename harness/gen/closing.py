@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from functools import lru_cache, partial
 
-from harness.events._beliefs import FREEZE_LIMIT, GONE, MODE, PERST, TAKEN
+from harness.events._beliefs import FREEZE_LIMIT, GONE, MODE, PERST, REMOVED, TAKEN
 from harness.events.await_ import ALL, Await
 from harness.events.bind_driver import BindDriver
 from harness.events.check_device import CheckDevice
@@ -16,6 +16,7 @@ from harness.events.exit_actor import ExitActor
 from harness.events.pause import Pause
 from harness.events.probe_availability import ProbeAvailability
 from harness.events.probe_capacity import ProbeCapacity
+from harness.events.rescan_card import RescanCard
 from harness.events.return_facility import ReturnFacility
 from harness.events.rewrite_mode import RewriteMode
 from harness.events.set_freeze_limit import GENEROUS, SetFreezeLimit
@@ -36,6 +37,7 @@ _POLL_SLACK_MS = 1_000
 # How a setting is undone, by its prefix.
 _RESTORES: dict[str, Callable[[str], Event]] = {
     TAKEN.rstrip(":"): ReturnFacility,
+    REMOVED.rstrip(":"): RescanCard,
     GONE.rstrip(":"): BindDriver,
     MODE.rstrip(":"): RewriteMode,
     PERST.rstrip(":"): partial(SetPerstPolicy, same_image=False),

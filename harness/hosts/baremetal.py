@@ -181,7 +181,8 @@ class BareMetalHost(GuestHost):
             time.sleep(_LOOK_S)
 
     def _differing(self, guest: BareMetalGuest, state: Mapping[str, str]) -> list[str]:
-        return [path for path, text in guest.state.items() if state.get(path) != text]
+        """Files that say something else; a device that was plugged anew is last in the kernel's order."""
+        return [path for path, text in guest.state.items() if _sorted(state.get(path)) != _sorted(text)]
 
     def _look(self, guest: BareMetalGuest) -> dict[str, str]:
         """Put small things right, and read what has to be as it was. Raises InfraError."""
@@ -207,3 +208,7 @@ class BareMetalHost(GuestHost):
             for answer in answers
             if answer["do"] == "read_file"
         }
+
+
+def _sorted(text: str | None) -> list[str]:
+    return sorted((text or "").splitlines())

@@ -68,12 +68,9 @@ def _is_confirmed(history: History, episode: Episode, quiesce: Record) -> bool:
 def _was_good(history: History, afu: str, quiesce: Record) -> bool:
     """Whether the state that was read last, since the last error and the recovery before, was a good one."""
     card = history.topology.afu(afu).card
-    errors_us = [
-        item.began_us
-        for item in disturbances(history).get(afu, ())
-        if item.role is Role.ERROR and _is_reason(item, quiesce)
-    ]
-    since_us, was_good = max(errors_us, default=0), False
+    reasons = [item for item in disturbances(history).get(afu, ()) if _is_reason(item, quiesce)]
+    since_us = max((item.began_us for item in reasons if item.fate is not Fate.HARMLESS), default=0)
+    was_good = False
     for record in history.records:
         if not since_us <= record.time_us <= quiesce.time_us or record.subject != card:
             continue

@@ -72,6 +72,7 @@ class EehCore:
 
     def __init__(self, machine: Machine, cards: Sequence[DriverCard]) -> None:
         self.machine = machine
+        self.cards = cards
         self.eeh_pes = {card.name: EehPe(card) for card in cards}
         self.max_freezes = MAX_FREEZES
         self.counters = {"eeh_total_mmio_ffs": 0, "eeh_false_positives": 0, "eeh_slot_resets": 0}
@@ -241,7 +242,7 @@ class EehCore:
             return (yield from self.give_up(eeh_pe))
         machine.log(6, "EEH: Sleep 5s ahead of complete hotplug")
         yield HOTPLUG_US
-        card.is_channel_ok = True
+        card.is_plugged = card.is_channel_ok = True
         is_probed = yield from self.locked(card, self.driver.probe)
         if not is_probed or card.hardware.is_frozen:
             return self.begin_again(eeh_pe)
@@ -249,6 +250,19 @@ class EehCore:
         eeh_pe.is_isolated = False
         machine.log(6, "EEH: Recovery successful.")
         return False
+
+    def unplug(self, card: DriverCard) -> Flow:
+        """An administrator's remove: the driver leaves, and the PCI core forgets the device."""
+        yield from self.locked(card, self.driver.remove)
+        card.is_plugged = False
+
+    def replug(self) -> Flow:
+        """A scan of the bus: finds what was removed and answers."""
+        yield "rescan"
+        for card in self.cards:
+            if not card.is_plugged and not card.is_permanent and not card.hardware.is_frozen:
+                card.is_plugged = card.is_channel_ok = True
+                yield from self.locked(card, self.driver.probe)
 
     def locked(self, card: DriverCard, callback: Callable[[DriverCard], Flow]) -> Flow:
         """Perform `callback` under the device's lock; an administrator's bind and unbind do so too."""

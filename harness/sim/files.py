@@ -198,6 +198,7 @@ class FileTree:
             f"{debug}/eeh_max_freezes": (lambda: f"0x{eeh.max_freezes:x}\n", write_limit),
             f"{debug}/eeh_dev_check": (None, lambda text: eeh.check(self._by_bdf(text))),
             f"{debug}/eeh_force_recover": (None, self._force_recovery),
+            "/sys/bus/pci/rescan": (None, lambda _text: eeh.replug()),
             "/sys/bus/pci/drivers/cxl-pci/bind": (None, self._bind),
             "/sys/bus/pci/drivers/cxl-pci/unbind": (None, self._unbind),
         }
@@ -237,25 +238,42 @@ class FileTree:
                 card.hardware.freeze(is_fenced=True)
                 self.machine.spawn(driver.eeh.notify(card), "opal-eeh")
 
+        def there(read: Reader) -> Reader:
+            def shown() -> str:
+                if not card.is_plugged:
+                    raise SystemCallError("ENOENT")
+                return read()
+
+            return shown
+
+        def act(flow: Callable[[DriverCard], Flow]) -> Writer:
+            def write(_text: str) -> Flow:
+                if not card.is_plugged:
+                    raise SystemCallError("ENOENT")
+                return flow(card)
+
+            return write
+
         self.nodes |= {
-            f"{folder}/config": (configuration, None),
-            f"{folder}/eeh_mode": (lambda: "0x1\n", None),
-            f"{folder}/eeh_pe_config_addr": (lambda: f"0x{eeh_pe.number:x}\n", None),
-            f"{folder}/eeh_pe_state": (state, lambda _text: driver.eeh.thaw(card)),
+            f"{folder}/config": (there(configuration), None),
+            f"{folder}/eeh_mode": (there(lambda: "0x1\n"), None),
+            f"{folder}/eeh_pe_config_addr": (there(lambda: f"0x{eeh_pe.number:x}\n"), None),
+            f"{folder}/eeh_pe_state": (there(state), act(driver.eeh.thaw)),
+            f"{folder}/remove": (None, act(driver.eeh.unplug)),
             f"{inject}/err_injct": (None, arm),
             f"{inject}/err_injct_outbound": (lambda: "0x0\n", fence),
         }
 
     def _by_bdf(self, text: str) -> DriverCard:
         for card in self.driver.cards.values():
-            if card.hardware.bdf == text:
+            if card.hardware.bdf == text and card.is_plugged:
                 return card
         raise SystemCallError("ENODEV")
 
     def _force_recovery(self, text: str) -> Flow:
         assert isinstance(self.driver, NativeDriver)
         phb, _, number = text.partition(":")
-        for card in self.driver.cards.values():
+        for card in [card for card in self.driver.cards.values() if card.is_plugged]:
             eeh_pe = self.driver.eeh.eeh_pes[card.name]
             if _number(phb, 16) == eeh_pe.phb and _number(number, 16) == eeh_pe.number:
                 yield from self.driver.eeh.force_recovery(card)

@@ -11,6 +11,7 @@ from harness.sim.plain_eeh import PlainEeh
 from harness.sim.scheduler import Flow
 
 PCI = "/sys/bus/pci/devices"
+RESCAN = "/sys/bus/pci/rescan"
 DEBUG = "/sys/kernel/debug/powerpc"
 _ARMS = {0: "load", 4: "config", 6: "store", 12: "dma"}
 _OK, _FROZEN = 0x78, 0x60
@@ -28,7 +29,19 @@ def add_devices(nodes: Nodes, eeh: PlainEeh) -> None:
         _, of_cards = nodes[path]
         assert of_cards is not None
         nodes[path] = (None, _either(eeh, act, of_cards))
-    nodes["/sys/bus/pci/rescan"] = (None, lambda _text: eeh.rescan())
+    _, of_cards = nodes[RESCAN]
+    assert of_cards is not None
+    nodes[RESCAN] = (None, _both(eeh, of_cards))
+
+
+def _both(eeh: PlainEeh, of_cards: Writer) -> Writer:
+    """A writer that finds cards and devices."""
+
+    def write(text: str) -> Flow:
+        yield from of_cards(text)
+        yield from eeh.rescan()
+
+    return write
 
 
 def _either(eeh: PlainEeh, act: Callable[[PlainDevice], Flow], of_cards: Writer) -> Writer:

@@ -18,6 +18,8 @@ from harness.events.raise_afu_interrupt import RaiseAfuInterrupt
 from harness.events.raise_correctable_error import RaiseCorrectableError
 from harness.events.raise_psl_error import RaisePslError
 from harness.events.raise_recoverable_error import RaiseRecoverableError
+from harness.events.remove_card import RemoveCard
+from harness.events.rescan_card import RescanCard
 from harness.events.store import Store
 from harness.events.unbind_driver import UnbindDriver
 from harness.events.unmap import Unmap
@@ -97,6 +99,21 @@ def test_a_driver_is_bound_only_where_it_was_unbound():
     assert BindDriver.enabled(gone, POWERNV) == [("nemesis", "card1")]
     assert UnbindDriver.enabled(gone, POWERNV) == [("nemesis", "card0")]
     assert BindDriver.enabled(after(("nemesis", BindDriver("card1")), sketch=gone), POWERNV) == []
+
+
+def test_a_removed_card_is_found_by_a_scan_and_not_bound():
+    assert RescanCard.enabled(Sketch(), POWERNV) == []
+    removed = after(("nemesis", RemoveCard("card1")))
+    assert RescanCard.enabled(removed, POWERNV) == [("nemesis", "card1")]
+    assert (
+        RemoveCard.enabled(removed, POWERNV)
+        == UnbindDriver.enabled(removed, POWERNV)
+        == [("nemesis", "card0")]
+    )
+    assert BindDriver.enabled(removed, POWERNV) == []
+    assert RescanCard("card1").fits(removed)
+    assert not RescanCard("card0").fits(removed), "a scan gives no driver to a card that is there"
+    assert RescanCard.enabled(after(("nemesis", RescanCard("card1")), sketch=removed), POWERNV) == []
 
 
 def test_an_eeh_pe_is_armed_only_where_somebody_can_set_it_off():

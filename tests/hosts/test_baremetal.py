@@ -26,7 +26,11 @@ class FakeGuest(BareMetalGuest):
     """A guest that has booted, and what its files say."""
 
     def __init__(self) -> None:
-        self.files = {PES: "0004:01:00.0 800 0\n", LIMIT: "5\n", UEVENT: "DRIVER=e1000e\n"}
+        self.files = {
+            PES: "0004:01:00.0 800 0\n0000:01:00.0 800 0\n",
+            LIMIT: "5\n",
+            UEVENT: "DRIVER=e1000e\n",
+        }
         self.files["/proc/sys/kernel/tainted"] = "12288\n"
         self.written: list[tuple[str, str]] = []
         self.console_lines: list[str] = []
@@ -97,6 +101,12 @@ def test_a_guest_that_is_well_plays_the_next_case_with_its_freezes_forgotten(hos
     assert guest.files[LIMIT] == "5\n"
     assert ("/sys/module/pciprep/parameters/forget", "1") in guest.written
     assert host.boots == 1
+
+
+def test_a_device_that_was_plugged_anew_may_come_in_another_order(host: FakeHost) -> None:
+    guest = host.made[0]
+    guest.files[PES] = "0000:01:00.0 800 0\n0004:01:00.0 800 0\n"
+    assert host.after(guest) is guest
 
 
 def complains(guest: FakeGuest) -> None:

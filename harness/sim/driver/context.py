@@ -114,6 +114,7 @@ class DriverCard:
     contexts_num: int = 0
     is_locked: bool = False  # no attach during a reset
     is_present: bool = True  # a driver is bound
+    is_plugged: bool = True  # bare metal: the PCI core knows the device
     is_channel_ok: bool = True  # bare metal: pci_channel_offline() is false
     is_permanent: bool = False
     idle: WaitQueue = field(default_factory=WaitQueue)

@@ -1,0 +1,35 @@
+"""A card that an administrator removes from the PCI bus, on the simulated host."""
+
+from __future__ import annotations
+
+from tests.sim.playing import ALL_ONES, BDF, CHECK, NV, Item, Played, attached, load, wait
+
+REMOVE: Item = ("nemesis", "write_file", {"path": f"/sys/bus/pci/devices/{BDF}/remove", "text": "1"})
+RESCAN: Item = ("nemesis", "write_file", {"path": "/sys/bus/pci/rescan", "text": "1"})
+
+
+def test_a_card_that_is_removed_is_gone_until_the_bus_is_scanned() -> None:
+    state = ("nemesis", "read_file", {"path": f"/sys/bus/pci/devices/{BDF}/eeh_pe_state"})
+    again = attached(fd="c1")
+    played = Played(
+        NV,
+        [*attached(), wait(), REMOVE, wait(), load(), state, CHECK, wait(), RESCAN, wait(), *again, wait()],
+    )
+    assert played.values(6) == [ALL_ONES]
+    assert [played.answer(step).get("errno") for step in (7, 8, 10, 12, 13)] == [
+        "ENOENT",
+        "ENODEV",
+        None,
+        None,
+        None,
+    ]
+
+
+def test_a_removed_card_that_is_frozen_is_not_found() -> None:
+    path = "/sys/kernel/debug/powerpc/PCI0000/err_injct"
+    armed = ("nemesis", "write_file", {"path": path, "text": "1:1:0:0:0"})
+    open_again = ("a0", "open", {"fd": "c9", "path": "/dev/cxl/afu0.0s"})
+    played = Played(
+        NV, [*attached(), wait(), armed, wait(), load(), wait(), REMOVE, RESCAN, wait(), open_again, wait()]
+    )
+    assert played.answer(11)["errno"] == "ENOENT"
