@@ -19,7 +19,7 @@ class RaisePslInterrupt(OnCard):
     platforms: ClassVar[frozenset[Platform]] = frozenset({Platform.POWERNV})
     role: ClassVar[Role] = Role.ERROR
     needs: ClassVar[frozenset[str]] = frozenset({"psl-interrupts"})
-    weight: ClassVar[int] = 2
+    weight: ClassVar[int] = 1
 
     def lower(self, topology: Topology) -> tuple[Request, ...]:
         """One injection."""

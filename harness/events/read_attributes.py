@@ -14,9 +14,18 @@ from harness.vocab.request import Request, Verb
 from harness.vocab.sketch import Sketch
 from harness.vocab.topology import Platform, Topology
 
-_CARD = ("caia_version", "psl_revision", "psl_timebase_synced")
+_CARD = ("caia_version", "psl_revision", "psl_timebase_synced", "tunneled_ops_supported")
 _CARD_POWERNV = ("base_image", "image_loaded", "load_image_on_perst", "perst_reloads_same_image")
-_AFU = ("mmio_size", "irqs_min", "irqs_max", "modes_supported", "mode", "prefault_mode", "api_version")
+_AFU = (
+    "mmio_size",
+    "irqs_min",
+    "irqs_max",
+    "modes_supported",
+    "mode",
+    "prefault_mode",
+    "api_version",
+    "api_version_compatible",
+)
 
 
 @dataclass(frozen=True)

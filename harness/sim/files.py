@@ -109,6 +109,7 @@ class FileTree:
             f"{folder}/caia_version": (lambda: "1.0\n", None),
             f"{folder}/psl_revision": (lambda: "1\n", None),
             f"{folder}/psl_timebase_synced": (lambda: "1\n", None),
+            f"{folder}/tunneled_ops_supported": (lambda: "0\n", None),
             f"{folder}/reset": (None, reset),
         }
         if card.hardware.bdf:

@@ -4,18 +4,25 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from harness import registry
 from harness.guest import cache
 from harness.hosts import baremetal
 from harness.hosts.baremetal import BareMetalGuest, BareMetalHost
 from harness.hosts.guesthost import Door
 from harness.hosts.host import Host
 from harness.run.check import check_host
+from harness.run.judge import judge
+from harness.run.runner import Runner
 from harness.vocab.errors import InfraError
+from harness.vocab.phase import Phase
+from harness.vocab.verdict import Verdict
+from harness.wire import casefile
 
 PES = "/sys/module/pciprep/parameters/pes"
 LIMIT = "/sys/kernel/debug/powerpc/eeh_max_freezes"
@@ -219,3 +226,22 @@ def test_the_kernel_finds_a_frozen_pe_by_itself_and_recovers_the_device(real: Ba
     assert not real._current.power.phbs[4].is_frozen  # type: ignore[union-attr]
     played(real, ("read_file", {"path": pe}))
     assert real.boots == boots
+
+
+@pytest.mark.parametrize(
+    ("story", "shows"),
+    [
+        ("recovery-with-reflash", {Phase.DETECTED, Phase.QUIESCE, Phase.RESET, Phase.RECOVERED}),
+        ("removed-and-found-again", {Phase.QUIESCE, Phase.CONTEXT_PURGED}),
+        ("terminate-command-fails", {Phase.CONTEXT_PURGED}),
+    ],
+)
+def test_a_saved_story_passes_all_oracles(real: BareMetalHost, story: str, shows: set[Phase]) -> None:
+    """Those without a recovery in place, which finding 13 is about."""
+    path = Path(__file__).parents[2] / "fixtures" / "cases" / "baremetal" / f"{story}.json"
+    case = casefile.load(path.read_text(encoding="utf-8"), registry.events(), str(path)).case
+    performance = Runner(lambda: Borrowed(real)).perform(case)
+    judgement = judge(performance.history, tuple(registry.oracles().values()))
+    assert not performance.trouble
+    assert judgement.verdict is Verdict.PASS, judgement.findings
+    assert shows <= performance.history.marks.keys()
