@@ -9,10 +9,10 @@
  *   request that was under way at a reset is done before that, and from then on the driver rings no doorbell: all
  *   requests of that queue time out, again after each reset. The command that sets them up is made one that the
  *   controller does not know; the driver says so, and goes on.
- * - The kernel counts the freezes of each EEH PE for an hour. Writing to `forget` sets the counts to zero: for the
- *   next case that hour is over.
+ * - The kernel counts the freezes of each EEH PE for an hour, and fences at the PE of the whole PHB. Writing to
+ *   `forget` sets the counts to zero: for the next case that hour is over.
  * - Reading `pes` gives a line for each device below a root port: its address, the state of its EEH PE in
- *   hexadecimal (EEH_PE_* of asm/eeh.h) and the count. It looks at memory only: asking the firmware would make EEH
+ *   hexadecimal (EEH_PE_* of asm/eeh.h) and the count, with that of its PHB's PE. It looks at memory only: asking the firmware would make EEH
  *   take notice of a freeze.
  */
 #include <linux/kprobes.h>
@@ -72,13 +72,20 @@ static int forget(const char *text, const struct kernel_param *parameter)
 	struct eeh_pe *pe;
 
 	pci_lock_rescan_remove();
-	for_each_pci_dev(device) {
-		pe = pe_below_port(device);
-		if (pe)
+	for_each_pci_dev(device)
+		for (pe = pe_below_port(device); pe; pe = pe->parent)
 			pe->freeze_count = 0;
-	}
 	pci_unlock_rescan_remove();
 	return 0;
+}
+
+static int freezes(const struct eeh_pe *pe)
+{
+	int count = 0;
+
+	for (; pe; pe = pe->parent)
+		count += pe->freeze_count;
+	return count;
 }
 
 static int pes(char *text, const struct kernel_param *parameter)
@@ -92,7 +99,7 @@ static int pes(char *text, const struct kernel_param *parameter)
 		pe = pe_below_port(device);
 		if (pe)
 			length += scnprintf(text + length, PAGE_SIZE - length, "%s %x %d\n", pci_name(device),
-					    pe->state, pe->freeze_count);
+					    pe->state, freezes(pe));
 	}
 	pci_unlock_rescan_remove();
 	return length;
