@@ -24,28 +24,13 @@ def _(s: Story) -> None:
     leave(s)
 
 
-@ok("recovery_confirmed-state-was-good-before-the-error", is_nv=True)
+@ok("recovery_confirmed-by-firmware-after-an-older-look", is_nv=True)
 def _(s: Story) -> None:
-    s.attach("a0", "c0", "afu0.0s", 0)
-    s.confirm("card0", frozen=0)  # whoever has looked before
-    s.drop_link("card0")
-    s.log("EEH: Fenced PHB#0 detected, location: N/A", 3)  # the firmware tells, and nobody asks
-    s.log("EEH: Recovering PHB#0, location: N/A", 3)
-    s.quiesce(AFU, 0)
-    s.quiesce(AFU2)
-    s.eeh_reset()
-    leave(s)
-
-
-@ok("recovery_confirmed-state-was-good-before-the-reset-by-hand", is_nv=True)
-def _(s: Story) -> None:
-    s.attach("a0", "c0", "afu0.0s", 0)
     s.confirm("card0", frozen=0)
-    with s.meaning("ResetCard", Role.CONTROL, Fate.HIDDEN, [AFU, AFU2], card="card0", forced=True):
-        s.do(NEMESIS, "write_file", path="/sys/class/cxl/card0/reset", text="-1")
-    s.wait(1000)  # the link is lost by the reset, and the firmware finds that out
-    s.log("EEH: Fenced PHB#0 detected, location: N/A", 3)
-    s.log("EEH: Recovering PHB#0, location: N/A", 3)
+    s.attach("a0", "c0", "afu0.0s", 0)
+    s.drop_link("card0")
+    s.wait(20)
+    s.detected("card0")
     s.quiesce(AFU, 0)
     s.quiesce(AFU2)
     s.eeh_reset()
