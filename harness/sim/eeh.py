@@ -257,10 +257,12 @@ class EehCore:
         card.is_plugged = False
 
     def replug(self) -> Flow:
-        """A scan of the bus: finds what was removed and answers."""
+        """A scan of the bus: finds what was removed and answers. All Fs are a suspicion here, too (A)."""
         yield "rescan"
-        for card in self.cards:
-            if not card.is_plugged and not card.is_permanent and not card.hardware.is_frozen:
+        for card in [card for card in self.cards if not card.is_plugged and not card.is_permanent]:
+            if card.hardware.is_frozen:
+                yield from self.check(card)
+            else:
                 card.is_plugged = card.is_channel_ok = True
                 yield from self.locked(card, self.driver.probe)
 
