@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from harness.oracles._context import contexts
-from harness.oracles._disturbance import has_meddled
+from harness.oracles._disturbance import has_meddled, was_unbound
 from harness.oracles._episode import Episode, episodes
 from harness.oracles._memo import has_whole_trace, ms
 from harness.oracles._poll import WORKER, samples
@@ -69,7 +69,8 @@ def _walk(history: History, episode: Episode) -> Iterator[Finding]:
     for mark in _own_marks(history, episode):
         phase = mark.phase
         assert phase is not None
-        if phase in _RESTARTS and not is_hotplug and not _is_wait(mark):
+        is_restart = phase in _RESTARTS and not _is_wait(mark) and not _is_removal(history, episode, mark)
+        if is_restart and not is_hotplug:
             seen = {phase: seen[phase] for phase in (Phase.QUIESCE,) if phase in seen}
         is_hotplug |= phase is Phase.RESET and _HOTPLUG in str(mark.data.get("text", ""))
         needed = needs.get(phase)
@@ -89,6 +90,11 @@ def _is_wait(mark: Record) -> bool:
     When it finds another error, it says so in the log, too.
     """
     return mark.phase is Phase.CONFIRMED and mark.data.get("comm") == _RECOVERER
+
+
+def _is_removal(history: History, episode: Episode, mark: Record) -> bool:
+    """Whether it may be an administrator's, who takes the driver away while the recovery ends."""
+    return mark.phase is Phase.QUIESCE and was_unbound(history, episode.afu, mark.time_us, mark.time_us)
 
 
 def _own_marks(history: History, episode: Episode) -> list[Record]:

@@ -160,6 +160,25 @@ def _(s: Story) -> None:
     s.reclaim(AFU, 0)
 
 
+@ok("phases_in_order-removed-while-it-recovers", is_nv=True)
+def _(s: Story) -> None:
+    s.drop_link("card0")
+    s.confirm("card0")
+    s.detected("card0")
+    s.quiesce(AFU)
+    s.quiesce(AFU2)
+    s.log("EEH: Reset without hotplug activity")
+    s.wait(2000)
+    s.log("EEH: Beginning: 'slot_reset'")
+    with s.meaning("RemoveCard", Role.CONTROL, Fate.HARMLESS, [AFU, AFU2], card="card0"):
+        key = s.begin(NEMESIS, "write_file", path="/sys/bus/pci/devices/0000:01:00.0/remove", text="1")
+        s.log("EEH: Notify device driver to resume")
+        s.quiesce(AFU)
+        s.log("EEH: Recovery successful.")
+        s.quiesce(AFU2)
+        s.answer(key)
+
+
 @bad("phases_in_order-reset-before-quiesce", "reset-without-quiesce")
 def _(s: Story) -> None:
     strike(s)
