@@ -12,8 +12,8 @@
  * - The kernel counts the freezes of each EEH PE for an hour, and fences at the PE of the whole PHB. Writing to
  *   `forget` sets the counts to zero: for the next case that hour is over.
  * - Reading `pes` gives a line for each device below a root port: its address, the state of its EEH PE in
- *   hexadecimal (EEH_PE_* of asm/eeh.h) and the count, with that of its PHB's PE. It looks at memory only: asking the firmware would make EEH
- *   take notice of a freeze.
+ *   hexadecimal (EEH_PE_* of asm/eeh.h) and the count, with that of its PHB's PE. It looks at memory only: asking
+ *   the firmware would make EEH take notice of a freeze.
  */
 #include <linux/kprobes.h>
 #include <linux/module.h>
