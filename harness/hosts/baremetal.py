@@ -181,8 +181,7 @@ class BareMetalHost(GuestHost):
             time.sleep(_LOOK_S)
 
     def _differing(self, guest: BareMetalGuest, state: Mapping[str, str]) -> list[str]:
-        """Files that say something else; a device that was plugged anew is last in the kernel's order."""
-        return [path for path, text in guest.state.items() if _sorted(state.get(path)) != _sorted(text)]
+        return [path for path, text in guest.state.items() if state.get(path) != text]
 
     def _look(self, guest: BareMetalGuest) -> dict[str, str]:
         """Put small things right, and read what has to be as it was. Raises InfraError."""
@@ -204,11 +203,12 @@ class BareMetalHost(GuestHost):
             line for line in self._play(guest, play) if line["is"] in ("ok", "fail")
         ]
         return {
-            wants[answer["step"]][1]["path"]: str(answer["got"].get("text", answer["got"]))
+            wants[answer["step"]][1]["path"]: _in_order(str(answer["got"].get("text", answer["got"])))
             for answer in answers
             if answer["do"] == "read_file"
         }
 
 
-def _sorted(text: str | None) -> list[str]:
-    return sorted((text or "").splitlines())
+def _in_order(text: str) -> str:
+    """The lines sorted: a device that was plugged anew comes last in the kernel's lists."""
+    return "\n".join(sorted(text.splitlines()))
