@@ -211,4 +211,4 @@ class BareMetalHost(GuestHost):
 
 def _in_order(text: str) -> str:
     """The lines sorted: a device that was plugged anew comes last in the kernel's lists."""
-    return "\n".join(sorted(text.splitlines()))
+    return "".join(sorted(text.splitlines(keepends=True)))
