@@ -245,3 +245,19 @@ def test_a_saved_story_passes_all_oracles(real: BareMetalHost, story: str, shows
     assert not performance.trouble
     assert judgement.verdict is Verdict.PASS, judgement.findings
     assert shows <= performance.history.marks.keys()
+
+
+def test_a_panic_behind_the_ssh_door_costs_one_case() -> None:
+    try:
+        cache.finished()
+    except InfraError as error:
+        pytest.skip(f"no guest is tried: {error}")
+    host = BareMetalHost.open("qemu://powernv?door=ssh", door="ssh")
+    try:
+        said = played(host, ("write_file", {"path": "/proc/sysrq-trigger", "text": "c"}))
+        assert any("Kernel panic" in line.get("raw", "") for line in said)
+        assert said[-1]["got"]["error"].startswith("the guest died: its kernel panicked")
+        assert "error" not in played(host, ("read_file", {"path": "/proc/version"}))[-1]["got"]
+        assert host.why_booted == ["its case killed it"]
+    finally:
+        host.close()
