@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Set
 from itertools import zip_longest
 
 from harness.run.twinchecks import CONTROL
 from harness.run.twindifference import Difference, Pair, Tolerated
-from harness.run.twinstory import Story
-from harness.vocab.history import Record
+from harness.run.twinstory import Story, Told
+from harness.vocab.history import FOREVER_US, Record
 from harness.vocab.phase import Phase
 
 _END = "nothing"
@@ -22,14 +22,16 @@ def displaced(pair: Pair) -> Iterator[str]:
             yield afu
 
 
-def reactions(pair: Pair, struck: set[str]) -> Iterator[Difference | Tolerated]:
-    """The first moment of recovery in which the hosts part, for each AFU or card that is not `struck`."""
+def reactions(pair: Pair, struck: Set[str]) -> Iterator[Difference | Tolerated]:
+    """The first moment of recovery in which the hosts part, for each of whom nothing is `struck`."""
     phases = pair.a.named_phases & pair.b.named_phases
     for phase in (pair.a.named_phases | pair.b.named_phases) - phases:
         if pair.a.history.marked(phase) and pair.b.history.marked(phase):
             yield Tolerated("source", phase.value)
     subjects = {mark.subject for s in pair for phase in phases for mark in s.history.marked(phase)}
-    for subject in sorted(subjects - struck):
+    for subject in sorted(subjects):
+        if not struck.isdisjoint(pair.a.members(subject)):
+            continue
         rows = [story.reactions(subject, phases) for story in pair]
         before: Record | None = None
         for first, second in zip_longest(*rows):
@@ -47,6 +49,8 @@ def _excuse(pair: Pair, subject: str, first: Record | None, second: Record | Non
     for story, mark in marks:
         if mark and any(mark.time_us >= story.operations[place].began_us for place in places):
             return "overlap"
+    if any(s.is_forced_in_trouble(subject, mark.time_us if mark else FOREVER_US) for s, mark in marks):
+        return "overlap"
     return "answer" if any(_has_met_answer(story, subject, mark) for story, mark in marks) else ""
 
 
@@ -107,15 +111,22 @@ def complaints(pair: Pair) -> Iterator[Difference]:
     yield from _sets("log", "says", pair.a.complaints, pair.b.complaints)
 
 
-def _sets(kind: str, about: str, a: Mapping[str, Record], b: Mapping[str, Record]) -> Iterator[Difference]:
-    """One difference for each thing that only one host has."""
-    for thing in sorted(a.keys() ^ b.keys()):
-        has, lacks = (thing, _END) if thing in a else (_END, thing)
+def reports(pair: Pair) -> Iterator[Difference]:
+    """Trouble in itself that only one kernel reported, which nothing that came before excuses."""
+    yield from _sets("log", "says", pair.a.reports, pair.b.reports)
+
+
+def _sets(kind: str, about: str, a: Told, b: Told) -> Iterator[Difference]:
+    """One difference for each thing that only one host tells of somebody."""
+    for key in sorted(a.keys() ^ b.keys()):
+        subject, thing = key
+        has, lacks = (thing, _END) if key in a else (_END, thing)
         yield Difference(
             kind=kind,
             about=about,
             a=has,
             b=lacks,
-            records_a=(a[thing].seq,) if thing in a else (),
-            records_b=(b[thing].seq,) if thing in b else (),
+            records_a=(a[key].seq,) if key in a else (),
+            records_b=(b[key].seq,) if key in b else (),
+            subject=subject,
         )

@@ -13,6 +13,7 @@ from harness.vocab.registers import ALL_ONES_32, ALL_ONES_64
 _WORD_MAX = 20  # a longer text is not told apart from others in a signature
 _ROW = re.compile(r"cxl-(afu\d+\.\d+)-pe")
 _SLUG = re.compile(r"[^a-z0-9_]+")
+_NO_VENDOR = r"\xff\xff"  # how a file's bytes that are no text are written
 _ALL_ONES = (ALL_ONES_64, ALL_ONES_32)
 
 
@@ -78,6 +79,9 @@ def _text(story: Story, op: Operation) -> tuple[str, str]:
         return "rows", " ".join(f"{afu}:{count}" for afu, count in counts.items())
     if path.endswith("/refcnt"):
         return "count", str(_number(answer) - _first_number(story, path))
+    if path.endswith("/config"):  # each host's own, but for whether the device answers
+        word = "all-ones" if str(answer.get("text", "")).startswith(_NO_VENDOR) else "device"
+        return word, word
     runs: Sequence[Any] = answer.get("runs", ())
     text = " ".join(str(run[0]).strip() for run in runs) if runs else str(answer.get("text", "")).strip()
     return (slug(text) if len(text) <= _WORD_MAX else "text") if text else "empty", text
