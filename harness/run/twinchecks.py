@@ -44,8 +44,8 @@ class Checks(Course):
     def is_forced_in_trouble(self, subject: str, until_us: int) -> bool:
         """Whether a recovery of `subject` was forced, before `until_us`, while other trouble was not over.
 
-        Linux queues such an order without marking the EEH PE: whoever meets the freeze queues another, and the
-        firmware's next report drops those that wait (eeh_force_recover_write, pnv_eeh_next_error).
+        Linux queues such an order without marking the EEH PE: whoever meets the freeze queues another, and
+        the firmware's next report drops those that wait (eeh_force_recover_write, pnv_eeh_next_error).
         """
         members = set(self.members(subject))
         return any(
@@ -58,7 +58,7 @@ class Checks(Course):
         return tuple(op for op in self.history.operations if op.intent.event in _FORCED)
 
     def _is_trouble_near(self, order: Operation) -> bool:
-        """Whether something else was wrong, with anybody, when `order` came or before what it asks for ended."""
+        """Whether something else was wrong, with anybody, between `order` and the end of its recovery."""
         ended_us = self._over_us(order)
         others = {(b.invoke.step, b.invoke.part): b for blows in self.blows.values() for b in blows}
         return any(

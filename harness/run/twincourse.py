@@ -121,8 +121,12 @@ class Course:
         blows = [blow for blow in others if blow.began_us <= op.ended_us]
         if not blows:
             return Moment.CALM
-        if not self.history.topology.poll_period_ms:
-            return self._moment_of_recovery(op, afu, blows)
+        has_checks = self.history.topology.poll_period_ms > 0
+        find = self._moment_of_checks if has_checks else self._moment_of_recovery
+        return find(op, afu, blows)
+
+    def _moment_of_checks(self, op: Operation, afu: str, blows: Sequence[Operation]) -> Moment:
+        """Where the driver checks periodically, it has noticed everything after a period."""
         last_us = max(blow.ended_us for blow in blows)
         if op.began_us >= last_us + self.period_us:
             return Moment.SETTLED
@@ -135,7 +139,7 @@ class Course:
         return Moment.PASSED if any(us < op.began_us for us in passes) else Moment.PENDING
 
     def _moment_of_recovery(self, op: Operation, afu: str, blows: Sequence[Operation]) -> Moment:
-        """Where nobody checks periodically, a freeze waits until somebody notices; and a recovery has an end."""
+        """Where nobody checks periodically: a freeze waits until somebody notices, and a recovery ends."""
         last_us = max(blow.ended_us for blow in blows)
         if last_us > op.began_us:
             return Moment.MOVING
@@ -169,7 +173,7 @@ class Course:
         return {afu: sorted(times) for afu, times in found.items()}
 
     def ended_us(self, afu: str, since_us: int) -> int:
-        """When what was done about a trouble of `afu`, at `since_us`, came to an end; far in the future if not."""
+        """When what was done about a trouble of `afu`, at `since_us`, had ended; or far in the future."""
         return next((us for us in self._end_times.get(afu, ()) if us >= since_us), FOREVER_US)
 
     def is_signal_under_way(self, op: Operation) -> bool:
@@ -273,7 +277,7 @@ def _orders(barrier: Operation, first: Operation, last: Operation) -> bool:
 
 def is_armed(blow: Operation) -> bool:
     """Whether the trouble waits for an access that sets it off: the host's own, perhaps."""
-    return blow.intent.details.get("access", "now") != "now"
+    return str(blow.intent.details.get("access", "now")) != "now"
 
 
 def length_us(blow: Operation) -> int:

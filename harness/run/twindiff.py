@@ -25,10 +25,10 @@ def compare(a: History, b: History) -> Compared:
             operations.blurred.setdefault(afu, "delivery")
     found += reports(pair)
     for part in (lives, hcalls, complaints):
-        for item in part(pair):
-            rules = (operations.blurred.get(afu, "") for afu in pair.a.members(item.subject))
+        for told in part(pair):
+            rules = (operations.blurred.get(afu, "") for afu in pair.a.members(told.subject))
             rule = next(filter(None, rules), "")
-            found.append(Tolerated(rule, item.about) if rule else item)
+            found.append(Tolerated(rule, told.about) if rule else told)
     differences: dict[str, Difference] = {}
     for item in found:
         if isinstance(item, Difference):

@@ -37,7 +37,7 @@ class Operations:
     crowded: set[str] = field(default_factory=set)  # AFUs whose slots are not the same any more
     struck: set[str] = field(default_factory=set)  # AFUs to which not the same was done
     unsure: set[str] = field(default_factory=set)  # descriptors whose state chance has decided
-    blurred: dict[str, str] = field(default_factory=dict)  # AFUs of which not the same can be told -> the rule
+    blurred: dict[str, str] = field(default_factory=dict)  # AFUs of which not the same is told -> the rule
     scribbled: set[str] = field(default_factory=set)  # AFUs whose log of stores is not the same any more
 
     def differences(self) -> Iterator[Difference | Tolerated]:
@@ -173,7 +173,6 @@ class Operations:
         if op.verb == "write_file":
             self.crowded.update(self.pair.a.afus(op))
         return "consequence" if is_known else "trigger"
-
 
     def blur(self, rule: str, *afus: str) -> None:
         """Remember that the kernels cannot be expected to tell the same of `afus`."""

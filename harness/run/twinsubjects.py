@@ -70,7 +70,7 @@ class Subjects:
         return (name,) if name else ()
 
     def members(self, subject: str) -> tuple[str, ...]:
-        """The AFUs or the device that the kernel's line is about; one without a subject is about everybody."""
+        """The AFUs or the device that a line of the kernel is about; one without a subject, everybody."""
         if not subject:
             return self.everybody
         return self._of_card.get(subject) or ((subject,) if subject in self.everybody else ())

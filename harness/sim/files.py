@@ -164,7 +164,7 @@ class FileTree:
             f"{folder}/mmio_size": (lambda: "4096\n", None),
             f"{folder}/irqs_min": (lambda: f"{afu.irqs_min}\n", None),
             f"{folder}/irqs_max": (lambda: f"{afu.irqs_max}\n", write_irqs_max),
-            f"{folder}/modes_supported": (lambda: "".join(f"{mode}\n" for mode in _in_order(afu.modes)), None),
+            f"{folder}/modes_supported": (lambda: _modes_text(afu.modes), None),
             f"{folder}/mode": (lambda: f"{afu.mode}\n", write_mode),
             f"{folder}/prefault_mode": (lambda: "none\n", None),
             f"{folder}/api_version": (lambda: "3\n", None),
@@ -288,5 +288,5 @@ def _number(text: str, base: int = 0) -> int:
         raise SystemCallError("EINVAL") from None
 
 
-def _in_order(modes: Iterable[str]) -> list[str]:
-    return sorted(modes, key=_MODES.index)
+def _modes_text(modes: Iterable[str]) -> str:
+    return "".join(f"{mode}\n" for mode in sorted(modes, key=_MODES.index))
