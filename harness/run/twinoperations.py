@@ -91,6 +91,10 @@ class Operations:
             yield "consequence"
         if self._is_alone_disturbed(place):
             yield "consequence"
+        if _tells_mark(op) and any(
+            story.is_forced_in_trouble(name, op.ended_us) for story in self.pair for name in afus
+        ):
+            yield "overlap"
         if self._is_answer_out(op):
             yield "answer"
         if self.pair.fleeting.intersection(afus) and set(moments) != {Moment.CALM}:
@@ -179,6 +183,11 @@ class Operations:
         for afu in afus:
             if self.blurred.get(afu) != "consequence":
                 self.blurred[afu] = rule
+
+
+def _tells_mark(op: Operation) -> bool:
+    """Whether an operation tells of EEH's mark of a recovery, or waits for it to go."""
+    return bool(op.args.get("settle")) or str(op.args.get("path", "")).endswith("/eeh_pe_state")
 
 
 def _reads_log(op: Operation) -> bool:
