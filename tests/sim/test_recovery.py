@@ -376,3 +376,14 @@ def test_sysfs_says_modes_and_the_state_of_the_eeh_pe_as_linux_does() -> None:
     played = Played(NV, [modes, state])
     assert played.answer(0)["text"] == "dedicated_process\nafu_directed\n"
     assert played.answer(1)["text"] == "0x00000078 0x00000800\n"
+
+
+def test_of_recoveries_that_wait_the_last_one_asked_for_comes_first() -> None:
+    """arch/powerpc/kernel/eeh_event.c adds an event at the head of its list, and takes it from there."""
+
+    def force(phb: int) -> Item:
+        path = "/sys/kernel/debug/powerpc/eeh_force_recover"
+        return ("nemesis", "write_file", {"path": path, "text": f"{phb:x}:1"})
+
+    played = Played(NV, [LINK_DOWN, sleep(1_000), force(1), force(5), sleep(40_000)])
+    assert played.order("EEH: Recovering PHB#0", "EEH: Recovering PHB#5", "EEH: Recovering PHB#1")
