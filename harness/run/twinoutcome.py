@@ -10,12 +10,15 @@ from harness.run.twinstory import Story
 from harness.vocab.history import Kind, Operation
 from harness.vocab.procfs import eeh_pe_state
 from harness.vocab.registers import ALL_ONES_32, ALL_ONES_64
+from harness.vocab.topology import Platform
 
 _WORD_MAX = 20  # a longer text is not told apart from others in a signature
 _ROW = re.compile(r"cxl-(afu\d+\.\d+)-pe")
 _SLUG = re.compile(r"[^a-z0-9_]+")
 _EEH_PE_BITS = ((1, "isolated"), (2, "recovering"))  # arch/powerpc/include/asm/eeh.h
 _ACTIVE = 0x18  # loads and stores, and DMA
+_OWN = {Platform.POWERNV: ("/config", "/afu_err_buff"), Platform.POWERVM: ("/config",)}
+"""Files whose contents are each host's own, but for whether the device answers."""
 _NO_VENDOR = r"\xff\xff"  # how a file's bytes that are no text are written
 _ALL_ONES = (ALL_ONES_64, ALL_ONES_32)
 
@@ -82,8 +85,9 @@ def _text(story: Story, op: Operation) -> tuple[str, str]:
         return "rows", " ".join(f"{afu}:{count}" for afu, count in counts.items())
     if path.endswith("/refcnt"):
         return "count", str(_number(answer) - _first_number(story, path))
-    if path.endswith("/config"):  # each host's own, but for whether the device answers
-        word = "all-ones" if str(answer.get("text", "")).startswith(_NO_VENDOR) else "device"
+    if path.endswith(_OWN[story.history.topology.platform]):
+        text = str(answer.get("text", ""))
+        word = "all-ones" if text.startswith(_NO_VENDOR) else "device" if text else "empty"
         return word, word
     if path.endswith("/eeh_pe_state"):
         return _eeh_pe_word(str(answer.get("text", ""))), str(answer.get("text", "")).strip()

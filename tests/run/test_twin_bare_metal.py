@@ -23,6 +23,7 @@ from harness.events.pause import Pause
 from harness.events.probe_device import ProbeDevice
 from harness.events.query_context import QueryContext
 from harness.events.read_config_space import ReadConfigSpace
+from harness.events.read_error_buffer import ReadErrorBuffer
 from harness.events.snapshot import Snapshot
 from harness.events.store import Store
 from harness.events.unbind_driver import UnbindDriver
@@ -257,3 +258,11 @@ def test_the_list_of_bare_metal_is_for_any_such_guest_and_the_healthy_simulator(
     for url in ("qemu://powernv", "qemu://powernv?mend=cdev"):
         assert "context/life-nothing-not-attach-release-irqs-detach" in read(folder, (url, "sim://powernv"))
     assert not read(folder, ("qemu://powernv", "sim://powernv?mutant=SkipsReset"))
+
+
+def test_what_an_error_buffer_holds_is_each_cards_own() -> None:
+    read_it = Step("a0", ReadErrorBuffer(AFU))
+    history = perform(read_it, WAIT, DROP, Step("a0", ReadErrorBuffer(AFU)))
+    story = Story(history)
+    values = [outcome(story, op).value for op in history.operations if op.verb == "read_file"]
+    assert values == ["device", "all-ones"]
