@@ -329,6 +329,7 @@ class Worker:
         self.is_blocking = False
         self.is_stopped = False
         self.deadline = None  # type: Optional[float]
+        self.failing_since = None  # type: Optional[float]
         self.passed_fd = -1
 
     def serve(self) -> None:
@@ -410,17 +411,25 @@ class Worker:
                 self.deadline = None
 
     def _retrying(self, args: Args, call: Callable[[], Any]) -> Tuple[Any, int]:
-        """Call until it succeeds, fails otherwise than allowed, or the time is over; and how often it was."""
-        deadline = time.monotonic() + args.get("retry_ms", 0) / 1000
+        """Call, if allowed until it succeeds or the time is over; and how often it was.
+
+        The time counts from the first failure since anything succeeded: what shares a fate is waited for once.
+        """
+        if "retry_ms" not in args:
+            return self._blocking(call), 1
         retry_on = args.get("retry_on", ())
         pause = RETRY_FIRST_S
         tries = 0
         while True:
             tries += 1
             try:
-                return self._blocking(call), tries
+                got = self._blocking(call)
+                self.failing_since = None
+                return got, tries
             except OSError as error:
-                is_last = time.monotonic() + pause > deadline
+                if self.failing_since is None:
+                    self.failing_since = time.monotonic()
+                is_last = time.monotonic() + pause > self.failing_since + args["retry_ms"] / 1000
                 if is_last or errno_name(error.errno or 0) not in retry_on:
                     raise
             self._blocking(time.sleep, pause)

@@ -95,6 +95,7 @@ class NativeAfu(SharedAfu):
         self.spa = b""
         self.whim = Whim()
         self._pending: deque[_Interrupt] = deque()
+        self._unanswered: dict[P1n | P2n, int] = {}
         self._presented: _Interrupt | None = None
         self._descriptor = descriptor(plan.processes_max, plan.modes)
         super().__init__(plan.name, card, index, memory.problem_state(number))
@@ -107,6 +108,7 @@ class NativeAfu(SharedAfu):
     def power_on(self) -> None:
         """As after a reset of the card, whose registers are zero."""
         self._pending.clear()
+        self._unanswered.clear()
         self._presented = None
         self.whim = Whim()
         self.reset()
@@ -128,10 +130,15 @@ class NativeAfu(SharedAfu):
         """The module looks at all areas anyway."""
 
     def _hangs(self, register: P1n | P2n, value: int) -> bool:
-        """Whether the AFU is hung, which an access turns into a freeze."""
+        """Whether the AFU is hung: it answers no order, and each new one freezes the card."""
         is_order = register is P1n.LLCMD or (register is P2n.AFU_CNTL and value != self._settled(value))
-        if is_order:
-            self.card.touch("command", self.is_hung)
+        if not is_order:
+            return self.card.is_frozen
+        if self.is_hung:
+            if self._unanswered.get(register) == value:
+                return True  # it has frozen the card before, and goes on waiting in its register
+            self._unanswered[register] = value
+        self.card.touch("command", self.is_hung)
         return self.card.is_frozen
 
     # Registers -------------------------------------------------------------------------------------------

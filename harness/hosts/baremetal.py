@@ -204,7 +204,12 @@ class BareMetalHost(GuestHost):
             line for line in self._play(guest, play) if line["is"] in ("ok", "fail")
         ]
         return {
-            wants[answer["step"]][1]["path"]: str(answer["got"].get("text", answer["got"]))
+            wants[answer["step"]][1]["path"]: _in_order(str(answer["got"].get("text", answer["got"])))
             for answer in answers
             if answer["do"] == "read_file"
         }
+
+
+def _in_order(text: str) -> str:
+    """The lines sorted: a device that was plugged anew comes last in the kernel's lists."""
+    return "\n".join(sorted(text.splitlines()))

@@ -66,11 +66,13 @@ def _is_confirmed(history: History, episode: Episode, quiesce: Record) -> bool:
 
 
 def _was_good(history: History, afu: str, quiesce: Record) -> bool:
-    """Whether the state that was read last, since the recovery before, was a good one."""
+    """Whether the state that was read last, since the recovery before and since what happened, was good."""
     card = history.topology.afu(afu).card
+    reasons = [item for item in disturbances(history).get(afu, ()) if _is_reason(item, quiesce)]
+    since_us = max((item.ended_us for item in reasons if item.ended_us <= quiesce.time_us), default=0)
     was_good = False
     for record in history.records:
-        if record.time_us > quiesce.time_us or record.subject != card:
+        if not since_us <= record.time_us <= quiesce.time_us or record.subject != card:
             continue
         if record.phase is Phase.RECOVERED:
             was_good = False

@@ -39,6 +39,8 @@ REOPENS_MAX = 3
 """How often in a row a lost host is opened anew before the lane gives up."""
 MINIMISE_S = 15.0
 """Most seconds for making one case smaller."""
+SAVED_SHARE = 0.5
+"""How much of the time saved cases may take at most, so that drawn ones are performed on slow hosts, too."""
 
 _NOTHING: dict[Subject, Callable[[Topology], str]] = {
     Subject.CARDS: lambda topology: (
@@ -175,11 +177,19 @@ class Lane:
         return entry
 
     def _cases(self, topology: Topology, corpus: Corpus) -> Iterator[tuple[int, Case]]:
-        """Seed and case: regressions and flaky ones that fit this host, then what the search gives."""
-        for case in (*self._orders.saved, *corpus.flaky):
-            if is_for(case, topology):
-                self._search.executed(case)
-                yield 0, case
+        """Seed and case: regressions and flaky ones that fit this host, then what the search gives.
+
+        On hardware not all regressions may fit into their share of the time, so each seed has its own order.
+        """
+        until = Deadline.after(self._until.left_s * SAVED_SHARE)
+        saved = sorted(self._orders.saved, key=lambda case: case_seed(self._orders.seed, case.id, 0, 0))
+        fitting = [case for case in (*corpus.flaky, *saved) if is_for(case, topology)]
+        for index, case in enumerate(fitting):
+            if until.is_over:
+                self._tally.effort("saved cases that the time was too short for", len(fitting) - index)
+                break
+            self._search.executed(case)
+            yield 0, case
         while item := self._search.next():
             yield item
 

@@ -73,6 +73,7 @@ class Lane:
         self.wanted = WaitQueue()
         self.task: Task | None = None
         self.running: Part | None = None
+        self.failing_since_us: int | None = None  # what is tried again until it succeeds
         self.is_waiting = False  # for a trigger
         self.is_announced = False  # its fork was dispatched
         self.is_killed = False

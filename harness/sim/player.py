@@ -221,7 +221,6 @@ class Player:
 
     def _retry(self, lane: Lane, part: Part) -> Flow:
         assert lane.process is not None
-        deadline_us = self.machine.now_us + int(part.args["retry_ms"]) * 1000
         tries, pause_us = 0, RETRY_US
         while True:
             tries += 1
@@ -229,11 +228,15 @@ class Player:
                 got = yield from self.surface.primitive(lane.process, part.verb, part.args)
             except SystemCallError as error:
                 is_allowed = error.errno in part.args.get("retry_on", ()) and not lane.is_killed
+                if lane.failing_since_us is None:
+                    lane.failing_since_us = self.machine.now_us
+                deadline_us = lane.failing_since_us + int(part.args["retry_ms"]) * 1000
                 if not is_allowed or self.machine.now_us + pause_us > deadline_us:
                     raise
                 yield pause_us
                 pause_us = min(2 * pause_us, RETRY_MAX_US)
             else:
+                lane.failing_since_us = None
                 return {**(got or {}), "tries": tries}
 
     def _kill(self, name: str) -> Flow:

@@ -272,6 +272,21 @@ def test_an_open_is_tried_again_as_long_as_it_may(agent: AgentProcess, tmp_path:
     assert got["tries"] >= 2
 
 
+def test_what_is_lost_for_one_reason_is_waited_for_once(agent: AgentProcess, tmp_path: Path) -> None:
+    (tmp_path / "there").touch()
+    steps = Steps()
+    paths = [tmp_path / "gone", tmp_path / "gone", tmp_path / "there", tmp_path / "gone"]
+    numbers = [
+        steps.add("a0", ("open", {"fd": f"f{n}", "path": str(p), "retry_ms": 400, "retry_on": ["ENOENT"]}))
+        for n, p in enumerate(paths)
+    ]
+    replies = agent.play(steps)
+    spans = [[r["t"] for r in replies if r.get("step") == step] for step in numbers]
+    waited_ms = [(end - begin) // 1000 for begin, end in spans]
+    assert waited_ms[0] >= 250
+    assert waited_ms[1] < 250 <= waited_ms[3]  # the third was there, so that the fourth is waited for again
+
+
 def test_a_failing_part_leaves_out_the_others_except_those_marked(
     agent: AgentProcess, tmp_path: Path
 ) -> None:

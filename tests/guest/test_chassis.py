@@ -249,6 +249,10 @@ def test_a_hung_afu_freezes_the_card_when_the_driver_orders_something(guest: Gue
     assert guest.look().actions == []
     assert guest.order(TERMINATE, 0).actions == [Action(Do.ISOLATE, 0)]
     assert guest.bridges[0].asked == ["freeze"]
+    guest.bridges[0].is_frozen = False
+    guest.bridges[0].on_thaw()
+    assert guest.look().actions == [], "the same order still waits for its answer"
+    assert guest.bridges[0].asked == ["freeze"]
 
 
 def test_a_bridge_that_freezes_by_itself(guest: Guest) -> None:

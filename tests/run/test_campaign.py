@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from datetime import UTC, datetime
 
 import pytest
@@ -109,6 +110,23 @@ def test_saved_cases_come_first_and_those_for_other_hosts_are_left_out(directory
     ids = [run["case"] for run in runs_of(directory)]
     assert ids[0] == GOOD_CASE.id
     assert needy.id not in ids
+
+
+class SlowHost(InprocHost):
+    def begin(self, play: bytes) -> None:
+        time.sleep(0.05)
+        super().begin(play)
+
+
+def test_saved_cases_leave_time_for_drawn_ones_on_a_slow_host(directory) -> None:
+    saved = tuple(case(OPEN, pause(10 + number)) for number in range(40))
+    slow = ("slow:", lambda: SlowHost("slow:", FakeSimulated()))
+    campaign = perform(setup(slow, saved=saved, budget=Budget(seconds=0.8)), directory)
+    performed = [run["case"] for run in runs_of(directory) if run["seed"] == 0]
+    assert 2 <= len(performed) <= 9
+    assert performed != [case.id for case in saved[: len(performed)]]  # another night begins with others
+    assert campaign.runs > len(performed)
+    assert campaign.search["saved cases that the time was too short for"] == 40 - len(performed)
 
 
 def test_a_case_that_was_just_performed_is_not_performed_again(directory) -> None:

@@ -159,6 +159,18 @@ def test_error_interrupt_that_reads_all_ones_is_a_detection() -> None:
     )
 
 
+def test_what_is_lost_for_one_reason_is_waited_for_once() -> None:
+    def opened(fd: str, path: str) -> Item:
+        return ("a0", "open", {"fd": fd, "path": path, "retry_ms": 400, "retry_on": ["ENOENT"]})
+
+    gone, there = "/dev/cxl/afu7.0s", "/dev/cxl/afu0.0s"
+    played = Played(NV, [opened("c0", gone), opened("c1", gone), opened("c2", there), opened("c3", gone)])
+    times = [reply["t"] for reply in played.replies if reply.get("who") == "a0"]
+    waited_ms = [(end - begin) // 1000 for begin, end in zip(times[::2], times[1::2], strict=True)]
+    assert waited_ms[0] >= 250
+    assert waited_ms[1] < 250 <= waited_ms[3]  # the third was there, so that the fourth is waited for again
+
+
 def test_freeze_limit_disables_for_good() -> None:
     limit = ("nemesis", "write_file", {"path": "/sys/kernel/debug/powerpc/eeh_max_freezes", "text": "1"})
     again = (

@@ -24,6 +24,19 @@ def _(s: Story) -> None:
     leave(s)
 
 
+@ok("recovery_confirmed-by-firmware-after-an-older-look", is_nv=True)
+def _(s: Story) -> None:
+    s.confirm("card0", frozen=0)
+    s.attach("a0", "c0", "afu0.0s", 0)
+    s.drop_link("card0")
+    s.wait(20)
+    s.detected("card0")
+    s.quiesce(AFU, 0)
+    s.quiesce(AFU2)
+    s.eeh_reset()
+    leave(s)
+
+
 @bad("recovery_confirmed-on-suspicion", "unconfirmed", is_nv=True)
 def _(s: Story) -> None:
     s.open("a0", "c0", "afu0.0s")
