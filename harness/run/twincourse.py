@@ -140,15 +140,16 @@ class Course:
 
     def _moment_of_recovery(self, op: Operation, afu: str, blows: Sequence[Operation]) -> Moment:
         """Where nobody checks periodically: a freeze waits until somebody notices, and a recovery ends."""
+        began_us = op.ended_us if op.args.get("settle") else op.began_us  # it first waits until EEH is done
         last_us = max(blow.ended_us for blow in blows)
-        if last_us > op.began_us:
+        if last_us > began_us:
             return Moment.MOVING
         first_us = min(blow.began_us for blow in blows)
         since = [us for us in self.reaction_times.get(afu, ()) if first_us <= us <= op.ended_us + CLOSE_US]
         if not since:
             return Moment.MOVING if any(map(is_armed, blows)) else Moment.PENDING
         ended = [us for us in self._end_times.get(afu, ()) if us >= since[-1]]
-        if not ended or op.began_us < ended[0] + CLOSE_US:
+        if not ended or began_us < ended[0] + CLOSE_US:
             return Moment.MOVING
         return Moment.SETTLED if last_us < ended[0] else Moment.PENDING
 

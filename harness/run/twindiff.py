@@ -17,9 +17,9 @@ def compare(a: History, b: History) -> Compared:
     pair = Pair(Story(a), Story(b))
     operations = Operations(pair)
     found: list[Difference | Tolerated] = list(operations.differences())
-    moved = set(displaced(pair)) | pair.fleeting
-    found += reactions(pair, operations.struck | moved)
-    operations.blur("timing", *moved)
+    moved = displaced(pair)
+    found += reactions(pair, operations.struck | pair.fleeting, moved)
+    operations.blur("timing", *moved, *pair.fleeting)
     for story in pair:
         for afu in story.cut_off:
             operations.blurred.setdefault(afu, "delivery")

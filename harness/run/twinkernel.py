@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Set
+from collections.abc import Collection, Iterator, Mapping, Set
 from itertools import zip_longest
 
 from harness.run.twinchecks import CONTROL
+from harness.run.twincourse import Place
 from harness.run.twindifference import Difference, Pair, Tolerated
 from harness.run.twinstory import Story, Told
 from harness.vocab.history import FOREVER_US, Record
@@ -14,27 +15,48 @@ from harness.vocab.phase import Phase
 _END = "nothing"
 
 
-def displaced(pair: Pair) -> Iterator[str]:
-    """AFUs to which something was done at another point of the driver's reaction on each host."""
+Begun = tuple[int, int]
+"""When something began on each of the two hosts."""
+
+
+def displaced(pair: Pair) -> dict[str, Begun]:
+    """To whom something was done at another point of the driver's reaction on each host, and when first."""
     phases = pair.a.named_phases & pair.b.named_phases
+    found: dict[str, Begun] = {}
     for afu in pair.a.blows:
-        if pair.a.standing(afu, phases) != pair.b.standing(afu, phases):
-            yield afu
+        a, b = pair.a.standing(afu, phases), pair.b.standing(afu, phases)
+        places = [place for place in a.keys() | b.keys() if a.get(place) != b.get(place)]
+        if places:
+            found[afu] = (_first_us(pair.a, places), _first_us(pair.b, places))
+    return found
 
 
-def reactions(pair: Pair, struck: Set[str]) -> Iterator[Difference | Tolerated]:
-    """The first moment of recovery in which the hosts part, for each of whom nothing is `struck`."""
+def _first_us(story: Story, places: Collection[Place]) -> int:
+    """When the first of what was done at `places` began; far in the future when nothing was."""
+    begun = (story.operations[place].began_us for place in places if place in story.operations)
+    return min(begun, default=FOREVER_US)
+
+
+def reactions(pair: Pair, struck: Set[str], moved: Mapping[str, Begun]) -> Iterator[Difference | Tolerated]:
+    """The first moment of recovery in which the hosts part, for each of whom nothing is `struck`.
+
+    Of those to whom something was done elsewhere in the reaction, what came before that on both hosts.
+    """
     phases = pair.a.named_phases & pair.b.named_phases
     for phase in (pair.a.named_phases | pair.b.named_phases) - phases:
         if pair.a.history.marked(phase) and pair.b.history.marked(phase):
             yield Tolerated("source", phase.value)
     subjects = {mark.subject for s in pair for phase in phases for mark in s.history.marked(phase)}
     for subject in sorted(subjects):
-        if not struck.isdisjoint(pair.a.members(subject)):
+        members = pair.a.members(subject)
+        if not struck.isdisjoint(members):
             continue
+        until = [moved[name] for name in members if name in moved]
         rows = [story.reactions(subject, phases) for story in pair]
+        for index, row in enumerate(rows):
+            rows[index] = tuple(m for m in row if all(m.time_us < begun[index] for begun in until))
         before: Record | None = None
-        for first, second in zip_longest(*rows):
+        for first, second in zip(*rows, strict=False) if until else zip_longest(*rows):
             if first is None or second is None or first.phase is not second.phase:
                 rule = _excuse(pair, subject, first, second)
                 yield Tolerated(rule, subject) if rule else _parting(pair, subject, before, first, second)

@@ -40,7 +40,8 @@ from harness.run.twinrun import Asked, compare_hosts
 from harness.run.twinstory import Story
 from harness.sim.host import SimulatedHost
 from harness.vocab.case import Case, Step, When
-from harness.vocab.history import History, Operation
+from harness.vocab.history import History, Operation, Record
+from harness.vocab.phase import Phase
 from harness.vocab.schedule import Schedule
 from harness.vocab.topology import Platform
 from harness.vocab.verdict import ExitCode
@@ -266,3 +267,25 @@ def test_what_an_error_buffer_holds_is_each_cards_own() -> None:
     story = Story(history)
     values = [outcome(story, op).value for op in history.operations if op.verb == "read_file"]
     assert values == ["device", "all-ones"]
+
+
+def test_a_probe_that_waits_for_eeh_lies_where_it_ends() -> None:
+    freeze, look = Step("nemesis", FreezeDevice(NVME, "now")), Step("nemesis", CheckPciDevice(NVME))
+    probe = Step("probe", ProbeDevice(NVME, 60_000))
+    assert moments(freeze, look, WAIT, probe, verb="traffic") == [Moment.SETTLED]
+
+
+def test_what_came_before_a_second_error_is_compared_although_that_came_elsewhere() -> None:
+    """On the second host the second freeze comes earlier, and the driver was not told of the first reset."""
+    freeze, look = Step("nemesis", FreezeDevice(NVME, "now")), Step("nemesis", CheckPciDevice(NVME))
+    history = perform(freeze, look, LONG, freeze, look, LONG)
+    [told, _] = history.marked(Phase.SLOT_RESET)
+
+    def other(record: Record) -> Record:
+        if record is told:
+            return record._replace(phase=Phase.RECOVERED)
+        return record._replace(time_us=told.time_us + 1) if record.step == 3 else record
+
+    records = tuple(other(record) for record in history.records)
+    found = compare(history, replace(history, records=records))
+    assert "recovery/after-reset-slot-reset-not-recovered" in found.signatures
