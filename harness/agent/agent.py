@@ -413,7 +413,7 @@ class Worker:
     def _retrying(self, args: Args, call: Callable[[], Any]) -> Tuple[Any, int]:
         """Call, if allowed until it succeeds or the time is over; and how often it was.
 
-        The time counts from the first failure since anything succeeded: what shares a fate is waited for once.
+        The time counts from the first failure after a success: what shares a fate is waited for once.
         """
         if "retry_ms" not in args:
             return self._blocking(call), 1
@@ -424,14 +424,15 @@ class Worker:
             tries += 1
             try:
                 got = self._blocking(call)
-                self.failing_since = None
-                return got, tries
             except OSError as error:
                 if self.failing_since is None:
                     self.failing_since = time.monotonic()
                 is_last = time.monotonic() + pause > self.failing_since + args["retry_ms"] / 1000
                 if is_last or errno_name(error.errno or 0) not in retry_on:
                     raise
+            else:
+                self.failing_since = None
+                return got, tries
             self._blocking(time.sleep, pause)
             pause = min(2 * pause, RETRY_MOST_S)
 

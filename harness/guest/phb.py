@@ -13,7 +13,8 @@ Here the host does, through QTest, so that all from skiboot's code upward is rea
 - An injection that is armed in the PHB's registers freezes the PE at once, not at the next access that
   matches.
 - A fence is a freeze by a load that no device answered: skiboot makes a fence of that on a POWER9 DD2.0,
-  which QEMU's processor says that it is.
+  which QEMU's processor says that it is. A device that is unplugged has no PE to freeze: what happens to it
+  then fences the PHB.
 
 Register layout: QEMU's include/hw/pci-host/pnv_phb4_regs.h and skiboot's include/phb4-regs.h.
 """
@@ -45,6 +46,7 @@ _FIRST_BIT = 1 << 63
 _FENCING_LOAD = _FIRST_BIT | 4 << 56 | 1 << 54  # frozen by a load that ended as an unsupported request
 _ADDRESS_MASK = (1 << 56) - 1
 _PES_PER_PEEV = 64
+_RESERVED_PE = 0x1FF  # whose are all addresses that no device has
 _SECONDARY_BUS, _DEVICE, _SHUTTER = 1, 0, 8
 
 _PCI_COMMAND, _PCI_BAR, _PCI_ROM = 0x04, 0x10, 0x30
@@ -167,7 +169,7 @@ class Phb:
                 pe = self.pe if held is None else held
                 self._let_go_of_others(pe)
                 self._pe = pe
-                if is_fence:
+                if is_fence or pe == _RESERVED_PE:
                     self._qtest.writeq(self._pest(pe), _FENCING_LOAD)
                 self._write(_PESTA, pe, _FIRST_BIT)
                 self._write(_PESTB, pe, _FIRST_BIT)

@@ -182,6 +182,12 @@ def test_a_fence_is_a_freeze_that_firmware_escalates_once(fake: FakePhb) -> None
     assert fake.memory[PEST + 16 * PE] == 0
 
 
+def test_a_freeze_of_a_device_that_is_unplugged_fences_its_phb(fake: FakePhb) -> None:
+    fake.memory[RTT + 2 * 0x100] = 0x1FF
+    connected(fake).freeze()
+    assert fake.memory[PEST + 16 * 0x1FF] == 0x8440000000000000
+
+
 def test_what_is_armed_in_the_registers_happens_once(fake: FakePhb) -> None:
     phb = connected(fake)
     happened = threading.Event()
