@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from harness.vocab.errors import InfraError, UsageError
+from harness.vocab.errors import InfraError, Problem, UsageError
 
 if TYPE_CHECKING:
     from harness.run.planrun import Outcome
@@ -35,7 +35,12 @@ if TYPE_CHECKING:
 DEFAULT_HOSTS = ("sim://powernv", "sim://powervm")
 DEFAULT_CASES = "fixtures/cases"
 _REPORT = "capi_report"
-_ENVIRONMENT = {"host": "CAPI_HOST", "plan": "CAPI_PLAN", "budget": "CAPI_BUDGET"}
+_ENVIRONMENT = {
+    "host": "CAPI_HOST",
+    "plan": "CAPI_PLAN",
+    "budget": "CAPI_BUDGET",
+    "capi-seed": "CAPI_SEED",
+}
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -59,6 +64,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--budget", default="", help="instead of the plans': 60s or 500cases, for each host [CAPI_BUDGET]"
     )
     group.addoption(
+        "--capi-seed",
+        default="",
+        metavar="N",
+        help="draw the cases of the run that printed this seed [CAPI_SEED; default: others each time]",
+    )
+    group.addoption(
         "--capi-profile", default="", metavar="NAME", help="load a Hypothesis profile of the harness"
     )
     parser.addini("capi_profile", "Hypothesis profile of the harness to load; none by default", default="")
@@ -71,6 +82,7 @@ def pytest_configure(config: pytest.Config) -> None:
     try:
         if config.getoption("--host"):
             _hosts(config)
+        _seed(config)
         if config.getoption("--plan") or config.getoption("--budget"):
             _check_plans(config)
         if profile := config.getoption("--capi-profile") or config.getini("capi_profile"):
@@ -172,6 +184,7 @@ class PlanItem:
     read: ReadPlan
     url: str
     budget: str
+    seed: int | None
     root: Path
 
     def perform(self) -> Outcome:
@@ -179,7 +192,9 @@ class PlanItem:
         from harness.run import planrun, prepare
 
         directory = planrun.new_directory(root=self.root / "reports" / "runs")
-        return planrun.run_plan(self.read, prepare.setup(self.read, (self.url,), self.budget), directory)
+        return planrun.run_plan(
+            self.read, prepare.setup(self.read, (self.url,), self.budget, self.seed), directory
+        )
 
 
 @pytest.fixture(scope="session")
@@ -211,13 +226,25 @@ def capi_case(request: pytest.FixtureRequest, capi_hosts: OpenHosts) -> CaseItem
 def capi_plan(request: pytest.FixtureRequest) -> PlanItem:
     """A plan on one of its hosts."""
     read, url = request.param
-    return PlanItem(read, url, _chosen(request.config, "budget"), request.config.rootpath)
+    config = request.config
+    return PlanItem(read, url, _chosen(config, "budget"), _seed(config), config.rootpath)
 
 
 def _chosen(config: pytest.Config, name: str) -> str:
     """What the option says, else its environment variable."""
     value = config.getoption(f"--{name}")
     return (" ".join(value) if isinstance(value, list) else value) or os.environ.get(_ENVIRONMENT[name], "")
+
+
+def _seed(config: pytest.Config) -> int | None:
+    chosen = _chosen(config, "capi-seed")
+    if not chosen:
+        return None
+    if not (chosen.isascii() and chosen.isdigit()):
+        raise UsageError(
+            Problem("not a seed", f"--capi-seed {chosen!r}", "a whole number that a run printed")
+        )
+    return int(chosen)
 
 
 def _hosts(config: pytest.Config) -> tuple[str, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -104,6 +105,16 @@ def test_a_plan_is_performed_and_its_report_named(project) -> None:
     assert str(report.resolve()) in done.stdout
 
 
+def test_a_seed_draws_the_same_cases(project) -> None:
+    (project / "test_plans.py").write_text((ROOT / "testplans" / "test_plans.py").read_text())
+    drawn = []
+    for seed in ("7", "7", "8"):
+        run_pytest(project, "--host", "sim://powernv", "--budget", "3cases", "--capi-seed", seed)
+        runs = (project / "reports" / "runs" / "latest" / "runs.jsonl").read_text().splitlines()
+        drawn.append([json.loads(run)["case"] for run in runs])
+    assert drawn[0] == drawn[1] != drawn[2]
+
+
 def test_plans_are_performed_by_several_workers(project) -> None:
     (project / "test_plans.py").write_text((ROOT / "testplans" / "test_plans.py").read_text())
     done = run_pytest(project, "-n", "2", "--budget", "3cases")
@@ -139,6 +150,7 @@ def test_a_known_issue_must_fail_until_it_is_fixed(project) -> None:
         (["--host", "sim://x86", "--host", "foo"], ["x86", "foo"]),
         (["--plan", "nowhere.toml"], ["nowhere.toml"]),
         (["--budget", "5 parsecs"], ["parsecs"]),
+        (["--capi-seed", "lucky"], ["lucky", "whole number"]),
     ],
 )
 def test_a_mistake_is_a_usage_error_of_pytest(project, arguments, words) -> None:
