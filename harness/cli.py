@@ -182,6 +182,7 @@ def twin(
     \b
     harness twin sim://powervm 'sim://powervm?driver=linux-6.1' --budget 500cases
     harness twin qemu://powervm 'sim://powervm?driver=linux-6.1' --plan testplans/nightly.toml
+    harness twin qemu://powernv sim://powernv --plan testplans/eeh.toml
     harness twin HOST_A HOST_B --cases reports/runs/twin/latest/bugs/NAME.json
     """
     from harness.run import twinrun, twintext

@@ -138,6 +138,10 @@ class SharedAfu(AfuHardware):
                 for living in self._living():
                     self._show_log(living.number)
 
+    def forget_stores(self) -> None:
+        """Empty the log of stores: another case begins, and the markers of cases are the same."""
+        self.store_log = [0] * STORE_LOG_SLOTS
+
     def take_command(self, area: int, value: int) -> None:
         """The process of `area` has stored a command."""
         self.memory.store(area, Register.COMMAND, 0)

@@ -183,6 +183,12 @@ class Chassis:
             self._actions = None
         return reply
 
+    def forget(self) -> None:
+        """Another case begins, on cards that have come through one."""
+        for card in self.cards:
+            for afu in card.slices:
+                afu.forget_stores()
+
     @property
     def facts(self) -> dict[str, dict[str, object]]:
         """What files of the guest do not tell of the AFUs, by name."""

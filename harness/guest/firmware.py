@@ -72,12 +72,14 @@ class Firmware:
         chassis = Chassis(memories, mailbox.memory, phbs, bridges, mends_cdev=mends_cdev)
         firmware = cls(mailbox, chassis, memories)
         chassis.guard = firmware.undisturbed
+        firmware._forget = chassis.forget
         return firmware
 
     def __init__(self, mailbox: Mailbox, state: State, memories: Sequence[Memory]) -> None:
         self._memories = memories
         self._mailbox = mailbox
         self._state = state
+        self._forget: Callable[[], None] = _nothing
         self._answering = threading.Lock()  # a QEMU can be killed inside a call, and another come
         self._thread = threading.Thread(target=self._serve, name="firmware", daemon=True)
         self._is_standing, self._may_go_on = threading.Event(), threading.Event()
@@ -145,6 +147,10 @@ class Firmware:
         with self._answering:
             act()
 
+    def forget(self) -> None:
+        """Another case begins in the same boot: forget what must not be seen of the last one."""
+        self.undisturbed(self._forget)
+
     def stop(self) -> None:
         """End the thread and let go of the files. Never raises."""
         self._mailbox.stop()
@@ -171,3 +177,7 @@ class Firmware:
                     self.durations_us.append((time.perf_counter_ns() - began) // 1000)
         except Exception as error:  # noqa: BLE001 a defect here costs the guest: its host says so
             self.fault = error
+
+
+def _nothing() -> None:
+    """PHYP forgets by going back to a snapshot."""

@@ -135,6 +135,7 @@ class BareMetalHost(GuestHost):
                 why = str(error)
             if not why:
                 guest.console.begin()  # what was said until now is no evidence of the next case
+                guest.firmware.forget()
                 return guest
         self.why_booted.append(why)
         if guest:

@@ -150,7 +150,7 @@ def setup(read: ReadPlan, hosts: Sequence[str] = (), budget: str = "", seed: int
     if problems:
         raise UsageError(problems)
     oracles = registry.oracles()
-    subject = Subject(plan.draw.subject)
+    rules = draw_rules(plan.draw)
     return Setup(
         plan=plan.name,
         title=plan.title,
@@ -158,12 +158,9 @@ def setup(read: ReadPlan, hosts: Sequence[str] = (), budget: str = "", seed: int
         openers=tuple((url, urls.opener(url)) for url in chosen),
         orders=Orders(
             seed=secrets.randbits(SEED_BITS) if seed is None else seed,
-            draw=Source(
-                DrawRules(plan.draw.steps, plan.draw.errors, plan.draw.overlap, plan.draw.weights, subject),
-                tuple(registry.events().values()),
-            ),
+            draw=Source(rules, tuple(registry.events().values())),
             oracles=tuple(oracles[name] for name in plan.judge.select(oracles)),
-            subject=subject,
+            subject=rules.subject,
             saved=read.saved,
             twice_every=plan.cases.twice_every,
             issues=read.issues,
@@ -171,6 +168,11 @@ def setup(read: ReadPlan, hosts: Sequence[str] = (), budget: str = "", seed: int
         ),
         keep=KeepRules(plan.keep.passing, plan.keep.failing),
     )
+
+
+def draw_rules(draw: testplan.Draw) -> DrawRules:
+    """How a plan wants cases to be drawn."""
+    return DrawRules(draw.steps, draw.errors, draw.overlap, draw.weights, Subject(draw.subject))
 
 
 def _corpus(name: str) -> Callable[[Platform, Callable[[str], None]], Corpus]:

@@ -2,7 +2,7 @@
 
 The rules:
 1. A difference counts only when every one of `times` performances shows it, each with another schedule: what
-   depends on who goes first is no difference.
+   depends on who goes first is no difference. One that is understood is counted when it is seen.
 2. The first case that shows a new difference is made smaller by remove-and-retry on both hosts, unless the
    difference is understood. A candidate counts only if it shows the same difference.
 3. A host that is lost is opened again, and the case under way counts for nothing; one that is lost again and
@@ -35,6 +35,10 @@ from harness.vocab.verdict import ExitCode
 MINIMISE_EXECUTIONS = 120
 MINIMISE_S = 20.0
 """Most comparisons and most seconds for making one case smaller."""
+
+
+LIMITS = frozenset({"config-injection"})
+"""Features that say what a host can not do: both have what one of them has."""
 
 
 class Pair(NamedTuple):
@@ -158,7 +162,8 @@ class Twins:
         for signature in signatures & result.found.keys():
             result.found[signature].count += 1
         new = signatures - result.found.keys()
-        lasting = self._lasting(case, new)
+        allowed = new & self._allowed.keys()  # understood: another performance would teach nothing
+        lasting = self._lasting(case, new - allowed) | allowed
         result.chance.update(new - lasting)
         for difference in compared.differences:
             if difference.signature in lasting:
@@ -274,7 +279,9 @@ def _common(own: Topology, other: Topology) -> Topology:
         )
         for card in own.cards
     )
-    return replace(own, cards=cards, features=own.features & other.features)
+    features = (own.features & other.features) | ((own.features | other.features) & LIMITS)
+    devices = tuple(device for device in own.devices if device.feature in features)
+    return replace(own, cards=cards, features=features, devices=devices)
 
 
 def _common_afu(own: Afu, other: Afu) -> Afu:

@@ -10,12 +10,16 @@ from collections.abc import Mapping
 from functools import cached_property
 
 from harness.run.twincourse import REACTIONS, Course, Place, length_us
-from harness.vocab.history import Record
+from harness.vocab.event import Role
+from harness.vocab.history import Operation, Record
 from harness.vocab.phase import Phase
 
 _UNPROMPTED = ("ResetSilently",)
 _REQUESTS = ("ResetCard", "OpenFlashNode", "ResetAfu", "ChangeMode", "RewriteMode")
 """What makes an AFU unavailable for a moment: by itself, and because the driver is asked to."""
+
+_FORCED = ("ForceRecovery", "ForceDeviceRecovery")
+"""What makes EEH recover, whether anything is wrong or not."""
 
 _WORKER = "kworker"
 CONTROL = "cxl_hcall_control_function"
@@ -36,6 +40,38 @@ class Checks(Course):
             for began_us, ended_us in self._spans.get(afu, ())
             if blow.began_us <= ended_us and began_us <= blow.ended_us + length_us(blow)
         )
+
+    def is_forced_in_trouble(self, subject: str, until_us: int) -> bool:
+        """Whether a recovery of `subject` was forced, before `until_us`, while other trouble was not over.
+
+        Linux queues such an order without marking the EEH PE: whoever meets the freeze queues another, and
+        the firmware's next report drops those that wait (eeh_force_recover_write, pnv_eeh_next_error).
+        """
+        members = set(self.members(subject))
+        return any(
+            order.began_us <= until_us and members & order.intent.disturbs and self._is_trouble_near(order)
+            for order in self._forced
+        )
+
+    @cached_property
+    def _forced(self) -> tuple[Operation, ...]:
+        return tuple(op for op in self.history.operations if op.intent.event in _FORCED)
+
+    def _is_trouble_near(self, order: Operation) -> bool:
+        """Whether something else was wrong, with anybody, between `order` and the end of its recovery."""
+        ended_us = self._over_us(order)
+        others = {(b.invoke.step, b.invoke.part): b for blows in self.blows.values() for b in blows}
+        return any(
+            other.began_us <= ended_us and self._over_us(other) >= order.began_us
+            for other in others.values()
+            if other.intent.role is Role.ERROR or other.intent.event in _FORCED
+            if other.invoke.step != order.invoke.step
+        )
+
+    def _over_us(self, blow: Operation) -> int:
+        """When a recovery of all whom `blow` disturbs had ended."""
+        times = [self.ended_us(afu, blow.began_us) for afu in blow.intent.disturbs]
+        return max(times, default=blow.ended_us)
 
     def is_request(self, place: Place) -> bool:
         """Whether what was done at `place` was asked of the driver."""

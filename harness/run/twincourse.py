@@ -7,15 +7,16 @@ actor or wait, is chance.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from enum import Enum
 from functools import cached_property
+from itertools import zip_longest
 from typing import NamedTuple
 
+from harness.run.twinsubjects import Subjects
 from harness.vocab.event import HARNESS, Role
-from harness.vocab.history import History, Kind, Operation, Record
+from harness.vocab.history import FOREVER_US, History, Kind, Operation, Record
 from harness.vocab.phase import Phase
 from harness.vocab.registers import Register
 
@@ -31,11 +32,22 @@ CLOSE_US = 50_000
 ROOM = ("open", "close", "exit", "kill")
 """Verbs that change which contexts there are."""
 
-REACTIONS = (Phase.QUIESCE, Phase.RESET, Phase.SLOT_RESET, Phase.RECOVERED, Phase.FAILED_PERMANENTLY)
+REACTIONS = (
+    Phase.ERROR_DETECTED,
+    Phase.QUIESCE,
+    Phase.RESET,
+    Phase.SLOT_RESET,
+    Phase.RECOVERED,
+    Phase.FAILED_PERMANENTLY,
+)
 """Phases by which a driver reacts. That a state was read says little: every file operation reads it."""
 
-_AFU = re.compile(r"afu\d+\.\d+")
-_CARD = re.compile(r"card\d+")
+
+ENDS = (Phase.RECOVERED, Phase.FAILED_PERMANENTLY)
+"""Phases with which a recovery is over."""
+
+UNBIND_US = 2_500_000
+"""How long a recovery may say nothing after it has quiesced and before it resets; an unbind says no more."""
 
 
 class Moment(Enum):
@@ -76,36 +88,21 @@ class Course:
         }
 
     @cached_property
-    def _subjects(self) -> _Subjects:
-        found = _Subjects()
-        for op in self.history.operations:
-            found.note(op)
-        return found
+    def _subjects(self) -> Subjects:
+        return Subjects(self.history.topology, self.history.operations)
 
     def afus(self, op: Operation) -> tuple[str, ...]:
-        """The AFUs that an operation is about; all of them when it does not say."""
-        args = op.args
-        afu = self._subjects.files.get(str(args.get("fd", ""))) or self._subjects.maps.get(
-            str(args.get("map", ""))
-        )
-        path = str(args.get("path", ""))
-        if afu:
-            return (afu,)
-        if match := _AFU.search(path):
-            return (match[0],)
-        if match := _CARD.search(path):
-            return tuple(item.name for item in self.history.topology.afus if item.card == match[0])
-        return tuple(item.name for item in self.history.topology.afus)
+        """The AFUs or devices that an operation is about; all of them when it does not say."""
+        return self._subjects.of(op)
 
     def handle(self, op: Operation) -> str:
         """The file descriptor that an operation goes through, by itself or by its mapping; or nothing."""
-        handle = str(op.args.get("fd", ""))
-        return handle or self._subjects.owners.get(str(op.args.get("map", "")), "")
+        return self._subjects.handle(op)
 
     @cached_property
     def blows(self) -> Mapping[str, tuple[Operation, ...]]:
         """What was done to each AFU: errors, and what an administrator asks of it."""
-        found: dict[str, list[Operation]] = {afu.name: [] for afu in self.history.topology.afus}
+        found: dict[str, list[Operation]] = {name: [] for name in self._subjects.everybody}
         for op in self.history.operations:
             if op.intent.role in (Role.ERROR, Role.CONTROL):
                 for afu in op.intent.disturbs:
@@ -115,7 +112,7 @@ class Course:
     def moment(self, op: Operation) -> Moment:
         """Where `op` lies in the troubles of its AFUs: the worst of them."""
         moments = {self._moment(op, afu) for afu in self.afus(op)}
-        return moments.pop() if len(moments) == 1 else Moment.MOVING
+        return Moment.MOVING if len(moments) > 1 else moments.pop() if moments else Moment.CALM
 
     def _moment(self, op: Operation, afu: str) -> Moment:
         others = [blow for blow in self.blows.get(afu, ()) if blow is not op]
@@ -124,6 +121,12 @@ class Course:
         blows = [blow for blow in others if blow.began_us <= op.ended_us]
         if not blows:
             return Moment.CALM
+        has_checks = self.history.topology.poll_period_ms > 0
+        find = self._moment_of_checks if has_checks else self._moment_of_recovery
+        return find(op, afu, blows)
+
+    def _moment_of_checks(self, op: Operation, afu: str, blows: Sequence[Operation]) -> Moment:
+        """Where the driver checks periodically, it has noticed everything after a period."""
         last_us = max(blow.ended_us for blow in blows)
         if op.began_us >= last_us + self.period_us:
             return Moment.SETTLED
@@ -135,6 +138,45 @@ class Course:
             return Moment.MOVING
         return Moment.PASSED if any(us < op.began_us for us in passes) else Moment.PENDING
 
+    def _moment_of_recovery(self, op: Operation, afu: str, blows: Sequence[Operation]) -> Moment:
+        """Where nobody checks periodically: a freeze waits until somebody notices, and a recovery ends."""
+        began_us = op.ended_us if op.args.get("settle") else op.began_us  # it first waits until EEH is done
+        last_us = max(blow.ended_us for blow in blows)
+        if last_us > began_us:
+            return Moment.MOVING
+        first_us = min(blow.began_us for blow in blows)
+        since = [us for us in self.reaction_times.get(afu, ()) if first_us <= us <= op.ended_us + CLOSE_US]
+        if not since:
+            return Moment.MOVING if any(map(is_armed, blows)) else Moment.PENDING
+        ended = [us for us in self._end_times.get(afu, ()) if us >= since[-1]]
+        if not ended or began_us < ended[0] + CLOSE_US:
+            return Moment.MOVING
+        return Moment.SETTLED if last_us < ended[0] else Moment.PENDING
+
+    @cached_property
+    def _end_times(self) -> Mapping[str, list[int]]:
+        """When what the driver did about the troubles of each AFU came to an end: a recovery, or what it does
+        when it is unbound, after which nothing follows.
+        """
+        found: dict[str, list[int]] = {}
+        for phase in ENDS:
+            for mark in self.history.marked(phase):
+                for afu in self.members(mark.subject):
+                    found.setdefault(afu, []).append(mark.time_us)
+        for afu, times in self.reaction_times.items():
+            quiesced = {mark.time_us for mark in self.history.marked(Phase.QUIESCE, afu)}
+            alone = [
+                us + UNBIND_US
+                for us, after in zip_longest(times, times[1:], fillvalue=FOREVER_US)
+                if us in quiesced and after - us > UNBIND_US
+            ]
+            found.setdefault(afu, []).extend(alone)
+        return {afu: sorted(times) for afu, times in found.items()}
+
+    def ended_us(self, afu: str, since_us: int) -> int:
+        """When what was done about a trouble of `afu`, at `since_us`, had ended; or far in the future."""
+        return next((us for us in self._end_times.get(afu, ()) if us >= since_us), FOREVER_US)
+
     def is_signal_under_way(self, op: Operation) -> bool:
         """Whether the AFU was told, shortly before `op` ended, to raise what `op` may see."""
         return any(
@@ -144,14 +186,15 @@ class Course:
         )
 
     @cached_property
-    def is_signal_cut_off(self) -> bool:
-        """Whether a command came so close to another, or to a trouble of its AFU, that one may be lost."""
-        return any(
-            _are_close(command, other)
+    def cut_off(self) -> frozenset[str]:
+        """AFUs with a command that came so close to another, or to a trouble, that one may be lost."""
+        return frozenset(
+            afu
             for command in self._commands
             for afu in self.afus(command)
             for other in (*self.blows.get(afu, ()), *self._commands)
-            if other is not command
+            if other is not command and afu in (*self.afus(other), *other.intent.disturbs)
+            if _are_close(command, other)
         )
 
     @cached_property
@@ -216,27 +259,9 @@ class Course:
                     found.setdefault(afu, []).append(mark.time_us)
         return {afu: sorted(times) for afu, times in found.items()}
 
-    def members(self, subject: str) -> Iterable[str]:
-        """The AFUs that a mark is about; a mark without a subject is about all of them."""
-        afus = self.history.topology.afus
-        return [afu.name for afu in afus if not subject or subject in (afu.name, afu.card)]
-
-
-@dataclass(slots=True)
-class _Subjects:
-    """Which AFU each descriptor and mapping belongs to."""
-
-    files: dict[str, str] = field(default_factory=dict)
-    maps: dict[str, str] = field(default_factory=dict)
-    owners: dict[str, str] = field(default_factory=dict)  # mapping -> descriptor
-
-    def note(self, op: Operation) -> None:
-        """Learn from an operation."""
-        if op.verb == "open" and (match := _AFU.search(str(op.args["path"]))):
-            self.files[op.args["fd"]] = match[0]
-        elif op.verb == "mmap":
-            self.maps[op.args["map"]] = self.files.get(op.args["fd"], "")
-            self.owners[op.args["map"]] = op.args["fd"]
+    def members(self, subject: str) -> tuple[str, ...]:
+        """The AFUs or the device that a mark is about; a mark without a subject is about all of them."""
+        return self._subjects.members(subject)
 
 
 def _are_close(one: Operation, other: Operation) -> bool:
@@ -249,6 +274,11 @@ def _orders(barrier: Operation, first: Operation, last: Operation) -> bool:
         return False
     actors = barrier.args.get("actors", "all")
     return not (barrier.is_ok and actors != "all" and first.invoke.actor not in actors)
+
+
+def is_armed(blow: Operation) -> bool:
+    """Whether the trouble waits for an access that sets it off: the host's own, perhaps."""
+    return str(blow.intent.details.get("access", "now")) != "now"
 
 
 def length_us(blow: Operation) -> int:

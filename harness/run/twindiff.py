@@ -6,7 +6,7 @@ Pure. What differs for a harmless reason is Tolerated, by the rules of TOLERANCE
 from __future__ import annotations
 
 from harness.run.twindifference import Compared, Difference, Pair, Tolerated
-from harness.run.twinkernel import complaints, displaced, hcalls, lives, reactions
+from harness.run.twinkernel import complaints, displaced, hcalls, lives, reactions, reports
 from harness.run.twinoperations import Operations
 from harness.run.twinstory import Story
 from harness.vocab.history import History
@@ -17,14 +17,18 @@ def compare(a: History, b: History) -> Compared:
     pair = Pair(Story(a), Story(b))
     operations = Operations(pair)
     found: list[Difference | Tolerated] = list(operations.differences())
-    moved = set(displaced(pair)) | pair.fleeting
-    found += reactions(pair, operations.struck | moved)
-    rule = "consequence" if operations.parted else "timing" if moved or operations.unsure else ""
-    if any(story.is_signal_cut_off for story in pair):
-        rule = rule or "delivery"
-    for part in (lives, hcalls, complaints):  # which do not say whose doing they are
-        alone = list(part(pair))
-        found += [Tolerated(rule, item.about) for item in alone] if rule else alone
+    moved = displaced(pair)
+    found += reactions(pair, operations.struck | pair.fleeting, moved)
+    operations.blur("timing", *moved, *pair.fleeting)
+    for story in pair:
+        for afu in story.cut_off:
+            operations.blurred.setdefault(afu, "delivery")
+    found += reports(pair)
+    for part in (lives, hcalls, complaints):
+        for told in part(pair):
+            rules = (operations.blurred.get(afu, "") for afu in pair.a.members(told.subject))
+            rule = next(filter(None, rules), "")
+            found.append(Tolerated(rule, told.about) if rule else told)
     differences: dict[str, Difference] = {}
     for item in found:
         if isinstance(item, Difference):

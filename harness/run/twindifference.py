@@ -32,8 +32,8 @@ TOLERANCES: Mapping[str, str] = {
     ),
     "unfinished": "the history ends before everything can have been noticed, so more may have followed",
     "overlap": (
-        "an administrator's reset met a recovery under way: they take turns on one host and go on side by "
-        "side on another"
+        "an administrator's reset, or a recovery by force, met another trouble: they take turns on one host, "
+        "and on another they go on side by side, or the one swallows the other"
     ),
     "merged": "two errors of one AFU within a period are one recovery or two, as the check falls",
     "source": "the other host has no source for such lines, or they do not say whom they are about",
@@ -43,7 +43,10 @@ TOLERANCES: Mapping[str, str] = {
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """One difference: what it is about, what each host has there, and the records that show it."""
+    """One difference: what it is about, what each host has there, and the records that show it.
+
+    `subject` is the AFU or card that the kernel tells of; empty where it is about nobody, or an operation's.
+    """
 
     kind: str
     about: str
@@ -52,6 +55,7 @@ class Difference:
     records_a: tuple[int, ...] = ()
     records_b: tuple[int, ...] = ()
     step: int = -1
+    subject: str = ""
     exact_a: str = ""
     exact_b: str = ""
 

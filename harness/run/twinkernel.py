@@ -2,37 +2,61 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Set
 from itertools import zip_longest
 
 from harness.run.twinchecks import CONTROL
+from harness.run.twincourse import Place
 from harness.run.twindifference import Difference, Pair, Tolerated
-from harness.run.twinstory import Story
-from harness.vocab.history import Record
+from harness.run.twinstory import Story, Told
+from harness.vocab.history import FOREVER_US, Record
 from harness.vocab.phase import Phase
 
 _END = "nothing"
 
 
-def displaced(pair: Pair) -> Iterator[str]:
-    """AFUs to which something was done at another point of the driver's reaction on each host."""
+Begun = tuple[int, int]
+"""When something began on each of the two hosts."""
+
+
+def displaced(pair: Pair) -> dict[str, Begun]:
+    """To whom something was done at another point of the driver's reaction on each host, and when first."""
     phases = pair.a.named_phases & pair.b.named_phases
+    found: dict[str, Begun] = {}
     for afu in pair.a.blows:
-        if pair.a.standing(afu, phases) != pair.b.standing(afu, phases):
-            yield afu
+        a, b = pair.a.standing(afu, phases), pair.b.standing(afu, phases)
+        places = [place for place in a.keys() | b.keys() if a.get(place) != b.get(place)]
+        if places:
+            found[afu] = (_first_us(pair.a, places), _first_us(pair.b, places))
+    return found
 
 
-def reactions(pair: Pair, struck: set[str]) -> Iterator[Difference | Tolerated]:
-    """The first moment of recovery in which the hosts part, for each AFU or card that is not `struck`."""
+def _first_us(story: Story, places: Collection[Place]) -> int:
+    """When the first of what was done at `places` began; far in the future when nothing was."""
+    begun = (story.operations[place].began_us for place in places if place in story.operations)
+    return min(begun, default=FOREVER_US)
+
+
+def reactions(pair: Pair, struck: Set[str], moved: Mapping[str, Begun]) -> Iterator[Difference | Tolerated]:
+    """The first moment of recovery in which the hosts part, for each of whom nothing is `struck`.
+
+    Of those to whom something was done elsewhere in the reaction, what came before that on both hosts.
+    """
     phases = pair.a.named_phases & pair.b.named_phases
     for phase in (pair.a.named_phases | pair.b.named_phases) - phases:
         if pair.a.history.marked(phase) and pair.b.history.marked(phase):
             yield Tolerated("source", phase.value)
     subjects = {mark.subject for s in pair for phase in phases for mark in s.history.marked(phase)}
-    for subject in sorted(subjects - struck):
+    for subject in sorted(subjects):
+        members = pair.a.members(subject)
+        if not struck.isdisjoint(members):
+            continue
+        until = [moved[name] for name in members if name in moved]
         rows = [story.reactions(subject, phases) for story in pair]
+        for index, row in enumerate(rows):
+            rows[index] = tuple(m for m in row if all(m.time_us < begun[index] for begun in until))
         before: Record | None = None
-        for first, second in zip_longest(*rows):
+        for first, second in zip(*rows, strict=False) if until else zip_longest(*rows):
             if first is None or second is None or first.phase is not second.phase:
                 rule = _excuse(pair, subject, first, second)
                 yield Tolerated(rule, subject) if rule else _parting(pair, subject, before, first, second)
@@ -47,6 +71,8 @@ def _excuse(pair: Pair, subject: str, first: Record | None, second: Record | Non
     for story, mark in marks:
         if mark and any(mark.time_us >= story.operations[place].began_us for place in places):
             return "overlap"
+    if any(s.is_forced_in_trouble(subject, mark.time_us if mark else FOREVER_US) for s, mark in marks):
+        return "overlap"
     return "answer" if any(_has_met_answer(story, subject, mark) for story, mark in marks) else ""
 
 
@@ -107,15 +133,22 @@ def complaints(pair: Pair) -> Iterator[Difference]:
     yield from _sets("log", "says", pair.a.complaints, pair.b.complaints)
 
 
-def _sets(kind: str, about: str, a: Mapping[str, Record], b: Mapping[str, Record]) -> Iterator[Difference]:
-    """One difference for each thing that only one host has."""
-    for thing in sorted(a.keys() ^ b.keys()):
-        has, lacks = (thing, _END) if thing in a else (_END, thing)
+def reports(pair: Pair) -> Iterator[Difference]:
+    """Trouble in itself that only one kernel reported, which nothing that came before excuses."""
+    yield from _sets("log", "says", pair.a.reports, pair.b.reports)
+
+
+def _sets(kind: str, about: str, a: Told, b: Told) -> Iterator[Difference]:
+    """One difference for each thing that only one host tells of somebody."""
+    for key in sorted(a.keys() ^ b.keys()):
+        subject, thing = key
+        has, lacks = (thing, _END) if key in a else (_END, thing)
         yield Difference(
             kind=kind,
             about=about,
             a=has,
             b=lacks,
-            records_a=(a[thing].seq,) if thing in a else (),
-            records_b=(b[thing].seq,) if thing in b else (),
+            records_a=(a[key].seq,) if key in a else (),
+            records_b=(b[key].seq,) if key in b else (),
+            subject=subject,
         )

@@ -13,9 +13,12 @@ from harness.run.twincourse import CLOSE_US, ROOM, Moment, Place
 from harness.run.twindifference import Difference, Pair, Tolerated
 from harness.run.twinoutcome import Outcome, name, outcome
 from harness.vocab.history import Operation
+from harness.vocab.registers import Register
+from harness.vocab.topology import Platform
 
 # Counts of memory, names and sizes are each host's own.
 _UNREAD = ("/slabinfo", "/alloc_traces", "/version", "/mmio_size")
+_UNREAD_ON = {Platform.POWERNV: ("/irqs_max",), Platform.POWERVM: ()}  # PHYP's, or a share of the card's own
 _FULL = frozenset({"EBUSY", "ENOSPC"})
 _LASTING = ("ioctl", "read_file")  # what they give does not depend on the moment
 _CUT_OFF = frozenset({"killed", "actor-gone", "not-triggered", "unanswered"})
@@ -34,6 +37,8 @@ class Operations:
     crowded: set[str] = field(default_factory=set)  # AFUs whose slots are not the same any more
     struck: set[str] = field(default_factory=set)  # AFUs to which not the same was done
     unsure: set[str] = field(default_factory=set)  # descriptors whose state chance has decided
+    blurred: dict[str, str] = field(default_factory=dict)  # AFUs of which not the same is told -> the rule
+    scribbled: set[str] = field(default_factory=set)  # AFUs whose log of stores is not the same any more
 
     def differences(self) -> Iterator[Difference | Tolerated]:
         """Every difference between operations."""
@@ -48,12 +53,16 @@ class Operations:
             if first is not None or second is not None:
                 yield Tolerated(self._part(place, first or second), f"step {place.step}")
             return
-        if str(first.args.get("path", "")).endswith(_UNREAD):
+        unread = (*_UNREAD, *_UNREAD_ON[a.history.topology.platform])
+        if str(first.args.get("path", "")).endswith(unread):
             return
         moments = a.moment(first), b.moment(second)
         seen = outcome(a, first), outcome(b, second)
+        if first.verb == "store" and (Moment.MOVING in moments or moments[0] is not moments[1]):
+            self.scribbled.update(a.afus(first))  # it may have arrived on one host only
         if Moment.MOVING in moments and first.verb in _DECISIVE:
             self.unsure.add(a.handle(first) or first.invoke.actor)
+            self.blur("timing", *a.afus(first))
         if (seen[0].ended, seen[0].exact) == (seen[1].ended, seen[1].exact):
             self.compared += 1
             return
@@ -82,12 +91,18 @@ class Operations:
             yield "consequence"
         if self._is_alone_disturbed(place):
             yield "consequence"
+        if _tells_mark(op) and any(
+            story.is_forced_in_trouble(name, op.ended_us) for story in self.pair for name in afus
+        ):
+            yield "overlap"
         if self._is_answer_out(op):
             yield "answer"
         if self.pair.fleeting.intersection(afus) and set(moments) != {Moment.CALM}:
             yield "fleeting"
         if self.unsure & doers or moments[0] is not moments[1] or Moment.MOVING in moments:
             yield "timing"
+        if op.verb == "load" and _reads_log(op) and self.scribbled.intersection(afus):
+            yield "consequence"
         if op.verb in _READS and any(s.is_signal_under_way(s.operations[place]) for s in self.pair):
             yield "delivery"
         if op.verb == "load" and any(s.is_raced(s.operations[place]) for s in self.pair):
@@ -144,6 +159,9 @@ class Operations:
         is_known = bool(self.parted & {self.pair.a.handle(op) or self.pair.b.handle(op), op.invoke.actor})
         handle = self.pair.a.handle(op) or self.pair.b.handle(op)
         self.parted.add(f"step {place.step}")
+        self.blur("consequence", *self.pair.a.afus(op))
+        if op.verb == "store":
+            self.scribbled.update(self.pair.a.afus(op))
         if handle:
             self.parted.add(handle)
             self.crowded.update(self.pair.a.afus(op))
@@ -154,10 +172,27 @@ class Operations:
             self.parted.add(op.invoke.actor)
         if op.verb in _DOINGS:
             self.struck.update(op.intent.disturbs)
+            self.blur("consequence", *op.intent.disturbs)
             self.crowded.update(op.intent.disturbs)
         if op.verb == "write_file":
             self.crowded.update(self.pair.a.afus(op))
         return "consequence" if is_known else "trigger"
+
+    def blur(self, rule: str, *afus: str) -> None:
+        """Remember that the kernels cannot be expected to tell the same of `afus`."""
+        for afu in afus:
+            if self.blurred.get(afu) != "consequence":
+                self.blurred[afu] = rule
+
+
+def _tells_mark(op: Operation) -> bool:
+    """Whether an operation tells of EEH's mark of a recovery, or waits for it to go."""
+    return bool(op.args.get("settle")) or str(op.args.get("path", "")).endswith("/eeh_pe_state")
+
+
+def _reads_log(op: Operation) -> bool:
+    """Whether a load reads what all contexts of the AFU have stored."""
+    return int(op.args.get("offset", 0)) >= Register.STORE_LOG
 
 
 def _is_cut_off(seen: Outcome, op: Operation) -> bool:

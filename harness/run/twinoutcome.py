@@ -8,11 +8,18 @@ from typing import Any, NamedTuple
 
 from harness.run.twinstory import Story
 from harness.vocab.history import Kind, Operation
+from harness.vocab.procfs import eeh_pe_state
 from harness.vocab.registers import ALL_ONES_32, ALL_ONES_64
+from harness.vocab.topology import Platform
 
 _WORD_MAX = 20  # a longer text is not told apart from others in a signature
 _ROW = re.compile(r"cxl-(afu\d+\.\d+)-pe")
 _SLUG = re.compile(r"[^a-z0-9_]+")
+_EEH_PE_BITS = ((1, "isolated"), (2, "recovering"))  # arch/powerpc/include/asm/eeh.h
+_ACTIVE = 0x18  # loads and stores, and DMA
+_OWN = {Platform.POWERNV: ("/config", "/afu_err_buff"), Platform.POWERVM: ("/config",)}
+"""Files whose contents are each host's own, but for whether the device answers."""
+_NO_VENDOR = r"\xff\xff"  # how a file's bytes that are no text are written
 _ALL_ONES = (ALL_ONES_64, ALL_ONES_32)
 
 
@@ -78,9 +85,33 @@ def _text(story: Story, op: Operation) -> tuple[str, str]:
         return "rows", " ".join(f"{afu}:{count}" for afu, count in counts.items())
     if path.endswith("/refcnt"):
         return "count", str(_number(answer) - _first_number(story, path))
+    if path.endswith(_OWN[story.history.topology.platform]):
+        text = str(answer.get("text", ""))
+        word = "all-ones" if text.startswith(_NO_VENDOR) else "device" if text else "empty"
+        return word, word
+    if path.endswith("/eeh_pe_state"):
+        return _eeh_pe_word(str(answer.get("text", ""))), str(answer.get("text", "")).strip()
     runs: Sequence[Any] = answer.get("runs", ())
     text = " ".join(str(run[0]).strip() for run in runs) if runs else str(answer.get("text", "")).strip()
     return (slug(text) if len(text) <= _WORD_MAX else "text") if text else "empty", text
+
+
+def _eeh_pe_word(text: str) -> str:
+    """What a state of an EEH PE says."""
+    try:
+        firmware, kernel = eeh_pe_state(text)
+    except ValueError:
+        return "text"
+    words = [word for bit, word in _EEH_PE_BITS if kernel & bit]
+    return "-".join([*words, *(["frozen"] if firmware & _ACTIVE != _ACTIVE else [])]) or "fine"
+
+
+def _used(_story: Story, op: Operation) -> tuple[str, str]:
+    """How a probe's use of a device ended; what other traffic meets is timing."""
+    if "good" not in op.args:
+        return "", ""
+    last = [run[0] for run in op.answer.get("runs", ())][-1:]
+    return (last[0].lower(), last[0]) if last else ("nothing", "nothing")
 
 
 def _number(answer: Mapping[str, Any]) -> int:
@@ -106,5 +137,6 @@ _GIVES = {
     "poll": _fields,
     "read_file": _text,
     "wait": _names,
+    "traffic": _used,
 }
 """What an operation gives, as a stable word and exactly."""

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from harness import registry
-from harness.gen.cases import case_from_seed
 from harness.gen.rules import DrawRules
+from harness.gen.source import Source
 from harness.hosts import urls
 from harness.plan.budget import Budget, parse_budget
 from harness.run import prepare, twinallowed, twintext
@@ -99,7 +99,7 @@ def _setup(asked: Asked) -> _Setup:
     draw = read.plan.draw if read else None
     given = tuple(saved.case for _, saved in prepare.read_cases(asked.cases))
     return _Setup(
-        rules=DrawRules(draw.steps, draw.errors, draw.overlap, draw.weights) if draw else DrawRules(),
+        rules=prepare.draw_rules(draw) if draw else DrawRules(),
         saved=(*given, *(read.saved if read else ())),
         budget=budget,
         seed=secrets.randbits(prepare.SEED_BITS) if asked.seed is None else asked.seed,
@@ -113,9 +113,9 @@ def _cases(setup: _Setup, topology: Topology, url: str) -> Iterator[Case]:
     if setup.budget is None:
         yield from saved
         return
-    events = tuple(registry.events().values())
+    source = Source(setup.rules, tuple(registry.events().values()))
     seeds = (case_seed(setup.seed, url, 0, number) for number in count(1))
-    fresh = drawn(lambda seed, has: case_from_seed(seed, has, setup.rules, events), topology, seeds)
+    fresh = drawn(source.fresh, topology, seeds)
     for number, case in enumerate(chain(saved, fresh)):
         if number == setup.budget.cases:
             return

@@ -34,6 +34,9 @@ _COMPLAINT_LEVELS = frozenset("01234")
 _FAILED_HCALL = re.compile(r"(cxl_h_\w+)\(.*\): (-?\d+)")
 _NUMBER = re.compile(r"0x[0-9a-f]+|\d+")
 
+Told = Mapping[tuple[str, str], Record]
+"""What the kernel told: whom it is about (an AFU, a card, or nobody), in which words, and a record of it."""
+
 
 class Story(Checks):
     """One History, prepared for comparison."""
@@ -60,7 +63,7 @@ class Story(Checks):
             event for event in LIFE if all("pe" in record.data for record in self.history.trace(event))
         )
 
-    def lives(self, events: frozenset[str]) -> dict[str, Record]:
+    def lives(self, events: frozenset[str]) -> Told:
         """The ways in which contexts were attached and detached, in the words of LIFE, with a last record."""
         over: list[list[Record]] = []
         under_way: dict[tuple[str, int], list[Record]] = {}
@@ -73,34 +76,42 @@ class Story(Checks):
                 under_way[key].append(record)
         over += under_way.values()
         ended = [life for life in over if any(record.name == _DETACH for record in life)]
-        return {"-".join(LIFE[record.name] for record in life): life[-1] for life in ended}
+        return {
+            (life[-1].subject, "-".join(LIFE[record.name] for record in life)): life[-1] for life in ended
+        }
 
     @cached_property
-    def hcalls(self) -> Mapping[str, Record]:
+    def hcalls(self) -> Told:
         """Each hcall with the code that it ended with, but for reading the state; and its first record."""
-        found: dict[str, Record] = {}
+        found: dict[tuple[str, str], Record] = {}
         for event, word in _HCALLS.items():
             for record in self.history.trace(event):
-                found.setdefault(f"{word}{_code(record)}", record)
+                found.setdefault((record.subject, f"{word}{_code(record)}"), record)
         for event in _CONTROLS:
             for record in self.history.trace(event):
                 op = str(record.data.get("op", ""))
                 if op != "READ_ERR_STATE":
                     kind = "facility-" if event.endswith("facility") else ""
-                    found.setdefault(f"{kind}{op.lower()}{_code(record)}", record)
+                    found.setdefault((record.subject, f"{kind}{op.lower()}{_code(record)}"), record)
         return found
 
     @cached_property
-    def complaints(self) -> Mapping[str, Record]:
+    def complaints(self) -> Told:
         """What the kernel complained about, without its numbers, each with its first record."""
-        found: dict[str, Record] = {}
-        log = self.history.log
-        for trouble in self.troubles:
-            found.setdefault(f"{trouble.kind} in {trouble.function or 'none'}", log[trouble.lines[0]])
-        for record in log:
+        found: dict[tuple[str, str], Record] = {}
+        for record in self.history.log:
             said = _complaint(str(record.data["text"])) if record.name in _COMPLAINT_LEVELS else ""
             if said:
-                found.setdefault(said, record)
+                found.setdefault((record.subject, said), record)
+        return found
+
+    @cached_property
+    def reports(self) -> Told:
+        """The kernel's reports of trouble in itself, each with its first record."""
+        found: dict[tuple[str, str], Record] = {}
+        for trouble in self.troubles:
+            said = f"{trouble.kind} in {trouble.function or 'none'}"
+            found.setdefault(("", said), self.history.log[trouble.lines[0]])
         return found
 
     @cached_property

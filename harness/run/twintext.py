@@ -18,6 +18,8 @@ from harness.wire import casefile
 REPORT = "twin.json"
 EXCERPT_RECORDS = 60
 """Most records of each history that the report quotes."""
+CHANCES_SHOWN = 20
+"""Most signatures that chance has shown which the table names: a kernel's report may be one of them."""
 _TICK_S = 10.0
 
 
@@ -54,6 +56,7 @@ def text(result: Result, paths: Mapping[str, str]) -> Iterator[str]:
     if result.chance:
         total = sum(result.chance.values())
         yield f"not compared {total:6,} times: chance: another schedule of the same case did not show it"
+        yield from (f"         {signature}" for signature, _ in result.chance.most_common(CHANCES_SHOWN))
     yield from (f"trouble: {line(trouble)}" for trouble in result.troubles)
 
 

@@ -148,7 +148,7 @@ class EehCore:
         while True:
             while not self.queue:
                 yield Wait(self.waiting, is_interruptible=False)
-            eeh_pe = self.queue.pop(0)
+            eeh_pe = self.queue.pop()  # the last comes first: list_add in eeh_event.c
             eeh_pe.is_recovering = True
             while (yield from self.recover(eeh_pe)):
                 pass

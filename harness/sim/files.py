@@ -5,7 +5,7 @@ Formats are those of drivers/misc/cxl/sysfs.c and arch/powerpc/platforms/powernv
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from harness.sim.driver.context import DriverAfu, DriverCard
 from harness.sim.driver.guest import GuestDriver
@@ -20,8 +20,10 @@ Writer = Callable[[str], Flow]
 Node = tuple[Reader | None, Writer | None]
 
 _ONE_WORD = {"0": False, "1": True}
-_ARMS = {0: "load", 1: "load", 6: "store", 7: "store", 12: "dma", 13: "dma", 14: "dma", 15: "dma"}
-_EEH_ACTIVE, _EEH_ISOLATED, _EEH_RECOVERING = 0x78, 1, 2
+_MODES = ("dedicated_process", "afu_directed")  # in the order in which they are shown
+_ARMS = {0: "load", 1: "load", 4: "config", 5: "config", 6: "store", 7: "store"}
+_ARMS |= dict.fromkeys((12, 13, 14, 15), "dma")
+_EEH_ACTIVE, _EEH_ISOLATED, _EEH_RECOVERING, _EEH_BUS_KNOWN = 0x78, 1, 2, 0x800
 
 
 class FileTree:
@@ -163,7 +165,7 @@ class FileTree:
             f"{folder}/mmio_size": (lambda: "4096\n", None),
             f"{folder}/irqs_min": (lambda: f"{afu.irqs_min}\n", None),
             f"{folder}/irqs_max": (lambda: f"{afu.irqs_max}\n", write_irqs_max),
-            f"{folder}/modes_supported": (lambda: "".join(f"{mode}\n" for mode in afu.modes), None),
+            f"{folder}/modes_supported": (lambda: _modes_text(afu.modes), None),
             f"{folder}/mode": (lambda: f"{afu.mode}\n", write_mode),
             f"{folder}/prefault_mode": (lambda: "none\n", None),
             f"{folder}/api_version": (lambda: "3\n", None),
@@ -214,7 +216,7 @@ class FileTree:
         def state() -> str:
             firmware = 0x60 if card.hardware.is_frozen else _EEH_ACTIVE
             kernel = _EEH_ISOLATED * eeh_pe.is_isolated | _EEH_RECOVERING * eeh_pe.is_recovering
-            return f"0x{firmware:08x} 0x{kernel:08x}\n"
+            return f"0x{firmware:08x} 0x{_EEH_BUS_KNOWN | kernel:08x}\n"
 
         def configuration() -> str:
             return "".join(
@@ -303,3 +305,7 @@ def _number(text: str, base: int = 0) -> int:
         return int(text, base)
     except ValueError:
         raise SystemCallError("EINVAL") from None
+
+
+def _modes_text(modes: Iterable[str]) -> str:
+    return "".join(f"{mode}\n" for mode in sorted(modes, key=_MODES.index))

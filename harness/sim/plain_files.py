@@ -15,7 +15,7 @@ RESCAN = "/sys/bus/pci/rescan"
 DEBUG = "/sys/kernel/debug/powerpc"
 _ARMS = {0: "load", 4: "config", 6: "store", 12: "dma"}
 _OK, _FROZEN = 0x78, 0x60
-_ISOLATED, _RECOVERING = 1, 2
+_ISOLATED, _RECOVERING, _BUS_KNOWN = 1, 2, 0x800
 
 Nodes = dict[str, tuple[Reader | None, Writer | None]]
 
@@ -78,7 +78,7 @@ def _device(device: PlainDevice, eeh: PlainEeh) -> Nodes:
     def state() -> str:
         firmware = _FROZEN if device.hardware.is_frozen else _OK
         kernel = _ISOLATED * eeh_pe.is_isolated | _RECOVERING * eeh_pe.is_recovering
-        return f"0x{firmware:08x} 0x{kernel:08x}\n"
+        return f"0x{firmware:08x} 0x{_BUS_KNOWN | kernel:08x}\n"
 
     def configuration() -> str:
         word = device.hardware.read_configuration()

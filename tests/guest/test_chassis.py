@@ -13,7 +13,7 @@ import pytest
 from harness.guest.chassis import CARD_NAMES, Chassis
 from harness.guest.mailbox import MAILBOX_BYTES, Action, Call, Do, Kind, Reply
 from harness.guest.psl import CARD_BYTES, CardMemory, P1n, P2n, Psl
-from harness.vocab.registers import ALL_ONES_64, Command, Register, command
+from harness.vocab.registers import ALL_ONES_64, STORE_LOG_SLOTS, Command, Register, command
 
 ENABLE, ENABLED, RESET, RESET_DONE = 1 << 60, 4 << 61, 1 << 56, 2 << 58
 DIRECTED_MODE, DEDICATED_MODE = 4 << 32, 2 << 32
@@ -307,3 +307,17 @@ def test_a_card_that_is_reset_by_hand_loses_its_link(guest: Guest) -> None:
 
 def test_a_reset_of_a_recovery_is_the_end_of_it(guest: Guest) -> None:
     assert guest.send(Kind.RESET, 0, FUNDAMENTAL, True).timer_us < 0
+
+
+def test_the_log_of_stores_is_empty_when_another_case_begins(guest: Guest) -> None:
+    """The markers of cases are the same, so that an old one would pass for a new one."""
+    guest.attach()
+    guest.memories[0].problem_state(0).store(1, Register.SCRATCH, 0xCA91)
+    guest.look()
+    last = Register.STORE_LOG + 8 * (STORE_LOG_SLOTS - 1)
+    assert guest.load(1, last) == 0xCA91
+    guest.chassis.forget()
+    guest.attach(pe=1)
+    guest.memories[0].problem_state(0).store(2, Register.SCRATCH, 0xCA92)
+    guest.look()
+    assert [guest.load(2, last - 8), guest.load(2, last)] == [0, 0xCA92]

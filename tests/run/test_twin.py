@@ -247,6 +247,12 @@ def test_a_case_that_the_hosts_cannot_perform_is_trouble() -> None:
     assert "lacks what case" in result.troubles[0]
 
 
+def test_what_only_one_schedule_showed_is_named() -> None:
+    result = Result((REFERENCE, LINUX), 1, 2)
+    result.chance["case/end-null-pointer-cxl_remove-not-played"] += 1
+    assert any("cxl_remove" in line for line in text(result, {}))
+
+
 def test_a_lost_host_is_opened_again_and_a_hopeless_one_ends_it() -> None:
     class Dying(InprocHost):
         def replies(self, timeout_s: float) -> list[bytes]:

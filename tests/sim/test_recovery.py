@@ -119,8 +119,12 @@ def armed(func: int) -> Item:
     return ("nemesis", "write_file", {"path": path, "text": f"1:1:{func:x}:0:0"})
 
 
+CONFIG = ("nemesis", "read_file", {"path": "/sys/bus/pci/devices/0000:01:00.0/config"})
+
+
 @pytest.mark.parametrize(
-    ("func", "access"), [(0, load()), (6, store(5)), (12, store(2 << 56 | 0x1000, offset=0x18))]
+    ("func", "access"),
+    [(0, load()), (4, CONFIG), (6, store(5)), (12, store(2 << 56 | 0x1000, offset=0x18))],
 )
 def test_armed_freeze_acts_at_its_access_and_waits_for_a_look(func: int, access: Item) -> None:
     played = Played(
@@ -375,3 +379,23 @@ def test_child_that_nobody_is_left_to_bear_never_comes() -> None:
     played = Played(NV, [*attached(), ("a0", "exit", {}), wait(), *fork])
     assert [played.answer(step) for step in (5, 6, 7)] == [{"is": "info", "reason": "actor-gone"}] * 3
     assert "error" not in played.replies[-1]["got"]
+
+
+def test_sysfs_says_modes_and_the_state_of_the_eeh_pe_as_linux_does() -> None:
+    """Captured from Linux 6.1: the dedicated mode comes first, and a PE whose bus is known has 0x800."""
+    modes = ("a0", "read_file", {"path": "/sys/class/cxl/afu0.1/modes_supported"})
+    state = ("a0", "read_file", {"path": "/sys/bus/pci/devices/0000:01:00.0/eeh_pe_state"})
+    played = Played(NV, [modes, state])
+    assert played.answer(0)["text"] == "dedicated_process\nafu_directed\n"
+    assert played.answer(1)["text"] == "0x00000078 0x00000800\n"
+
+
+def test_of_recoveries_that_wait_the_last_one_asked_for_comes_first() -> None:
+    """arch/powerpc/kernel/eeh_event.c adds an event at the head of its list, and takes it from there."""
+
+    def force(phb: int) -> Item:
+        path = "/sys/kernel/debug/powerpc/eeh_force_recover"
+        return ("nemesis", "write_file", {"path": path, "text": f"{phb:x}:1"})
+
+    played = Played(NV, [LINK_DOWN, sleep(1_000), force(1), force(5), sleep(40_000)])
+    assert played.order("EEH: Recovering PHB#0", "EEH: Recovering PHB#5", "EEH: Recovering PHB#1")
