@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from typing import Any, Self
 
@@ -40,6 +40,8 @@ _PREPARED = "/sys/module/pciprep/parameters"
 _LIMIT = "/sys/kernel/debug/powerpc/eeh_max_freezes"
 _PES = f"{_PREPARED}/pes"
 _FORGET = {"path": f"{_PREPARED}/forget", "text": "1"}
+_RESCAN = {"path": "/sys/bus/pci/rescan", "text": "1"}
+_DRIVER = "/uevent"
 _WATCHED = (_PES, "/proc/sys/kernel/tainted")
 
 
@@ -162,6 +164,8 @@ class BareMetalHost(GuestHost):
             return why
         if found := troubles(said_by_kernel(guest.says())):
             return f"its kernel complained: {found[0].title}"
+        if lost := [path for path in self._differing(guest, self._look(guest)) if path.endswith(_DRIVER)]:
+            self._plug_in(guest, [path.split("/")[-2] for path in lost])
         self._settle(guest)
         differing = self._differing(guest, self._look(guest))
         return f"not as it had booted: {', '.join(differing)}" if differing else ""
@@ -172,6 +176,12 @@ class BareMetalHost(GuestHost):
             line.split()[0] for line in self._read(guest, [("read_file", {"path": _PES})])[_PES].splitlines()
         )
         guest.state = self._look(guest)
+
+    def _plug_in(self, guest: BareMetalGuest, devices: Sequence[str]) -> None:
+        """Let the kernel find devices anew that EEH has given up: it left them frozen. Raises InfraError."""
+        for device in devices:
+            guest.power.phbs[int(device.partition(":")[0], 16)].thaw()
+        self._read(guest, [("write_file", _RESCAN)])
 
     def _settle(self, guest: BareMetalGuest) -> None:
         """Wait until no PE is frozen. Raises InfraError when one stays so."""
@@ -189,7 +199,7 @@ class BareMetalHost(GuestHost):
         wants = [("write_file", _FORGET)]
         if limit := guest.state.get(_LIMIT):
             wants.append(("write_file", {"path": _LIMIT, "text": limit}))
-        drivers = [f"/sys/bus/pci/devices/{device}/uevent" for device in guest.devices]
+        drivers = [f"/sys/bus/pci/devices/{device}{_DRIVER}" for device in guest.devices]
         wants += [("read_file", {"path": path}) for path in (*_WATCHED, _LIMIT, *drivers)]
         return self._read(guest, wants)
 

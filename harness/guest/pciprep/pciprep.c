@@ -10,7 +10,8 @@
  *   requests of that queue time out, again after each reset. The command that sets them up is made one that the
  *   controller does not know; the driver says so, and goes on.
  * - The kernel counts the freezes of each EEH PE for an hour, and fences at the PE of the whole PHB. Writing to
- *   `forget` sets the counts to zero: for the next case that hour is over.
+ *   `forget` sets the counts to zero: for the next case that hour is over. It also lets a scan of the bus find what
+ *   EEH has given up, whose configuration space the kernel does not read again.
  * - Reading `pes` gives a line for each device below a root port: its address, the state of its EEH PE in
  *   hexadecimal (EEH_PE_* of asm/eeh.h) and the count, with that of its PHB's PE. It looks at memory only: asking
  *   the firmware would make EEH take notice of a freeze.
@@ -19,8 +20,10 @@
 #include <linux/module.h>
 #include <linux/notifier.h>
 #include <linux/nvme.h>
+#include <linux/of.h>
 #include <linux/pci.h>
 #include <asm/eeh.h>
+#include <asm/pci-bridge.h>
 
 static bool wait;
 module_param(wait, bool, 0444);
@@ -66,15 +69,31 @@ static struct eeh_pe *pe_below_port(struct pci_dev *device)
 	return edev && !pci_is_root_bus(device->bus) ? edev->pe : NULL;
 }
 
+/* What is below a port, also what is removed: nodes of the device tree outlive devices. */
+static void let_be_found(struct pci_dev *port)
+{
+	struct device_node *node = pci_device_to_OF_node(port);
+	struct pci_dn *below;
+
+	if (!node || !PCI_DN(node))
+		return;
+	list_for_each_entry(below, &PCI_DN(node)->child_list, list)
+		if (below->edev)
+			below->edev->mode &= ~EEH_DEV_REMOVED;
+}
+
 static int forget(const char *text, const struct kernel_param *parameter)
 {
 	struct pci_dev *device = NULL;
 	struct eeh_pe *pe;
 
 	pci_lock_rescan_remove();
-	for_each_pci_dev(device)
+	for_each_pci_dev(device) {
 		for (pe = pe_below_port(device); pe; pe = pe->parent)
 			pe->freeze_count = 0;
+		if (pci_is_root_bus(device->bus))
+			let_be_found(device);
+	}
 	pci_unlock_rescan_remove();
 	return 0;
 }
