@@ -26,6 +26,7 @@ from harness.wire import casefile
 
 PES = "/sys/module/pciprep/parameters/pes"
 LIMIT = "/sys/kernel/debug/powerpc/eeh_max_freezes"
+RESCAN = "/sys/bus/pci/rescan"
 UEVENT = "/sys/bus/pci/devices/0004:01:00.0/uevent"
 
 
@@ -39,14 +40,18 @@ class FakeGuest(BareMetalGuest):
             UEVENT: "DRIVER=e1000e\n",
         }
         self.files["/proc/sys/kernel/tainted"] = "12288\n"
+        self.lost: dict[str, str] = {}  # what a scan of the bus brings back
         self.written: list[tuple[str, str]] = []
         self.console_lines: list[str] = []
-        self.phb = SimpleNamespace(is_frozen=False)
+        self.phb = SimpleNamespace(is_frozen=False, thaw=self.thaw)
         self.power: Any = SimpleNamespace(phbs={4: self.phb}, watch=None)
-        self.firmware: Any = SimpleNamespace(fault=None, facts={})
+        self.firmware: Any = SimpleNamespace(fault=None, facts={}, forget=lambda: None)
         self.console: Any = SimpleNamespace(begin=self.console_lines.clear)
         self.devices, self.state = (), {}
         self.has_ended = False
+
+    def thaw(self) -> None:
+        self.phb.is_frozen = False
 
     def says(self) -> list[str]:
         return self.console_lines
@@ -83,6 +88,8 @@ class FakeHost(BareMetalHost):
             if step["do"] == "write_file":
                 guest.written.append((path, step["args"]["text"]))
                 guest.files[path] = step["args"]["text"]
+                if path == RESCAN and not guest.phb.is_frozen:
+                    guest.files.update(guest.lost)
             answers.append({"is": "ok", "step": step["step"], "do": step["do"], "got": got})
         return answers
 
@@ -114,6 +121,16 @@ def test_a_device_that_was_plugged_anew_may_come_in_another_order(host: FakeHost
     guest = host.made[0]
     guest.files[PES] = "0000:01:00.0 800 0\n0004:01:00.0 800 0\n"
     assert host.after(guest) is guest
+
+
+def test_a_device_that_was_given_up_is_thawed_and_found_again(host: FakeHost) -> None:
+    guest = host.made[0]
+    guest.phb.is_frozen = True
+    guest.lost = {PES: guest.files[PES], UEVENT: guest.files.pop(UEVENT)}
+    guest.files[PES] = "0000:01:00.0 800 0\n"
+    assert host.after(guest) is guest
+    assert not guest.phb.is_frozen
+    assert host.boots == 1
 
 
 def complains(guest: FakeGuest) -> None:
