@@ -43,10 +43,7 @@ class RescanCard(OnCard):
 
     def advance(self, actor: str, sketch: Sketch) -> Sketch:
         """All cards are there."""
-        for name, _ in sketch.settings:
-            if name.startswith(REMOVED):
-                sketch = sketch.with_setting(name, "")
-        return sketch
+        return sketch.without(REMOVED)
 
     def disturbs(self, topology: Topology) -> frozenset[str]:
         """The AFUs of all cards: whatever was removed is found."""

@@ -40,10 +40,7 @@ class RescanDevices(Event):
 
     def advance(self, actor: str, sketch: Sketch) -> Sketch:
         """All are there."""
-        for name, _ in sketch.settings:
-            if name.startswith(AWAY):
-                sketch = sketch.with_setting(name, "")
-        return sketch
+        return sketch.without(AWAY)
 
     def disturbs(self, topology: Topology) -> frozenset[str]:
         """Every device may be one that comes back."""

@@ -64,6 +64,10 @@ class Sketch:
         kept = tuple(item for item in self.settings if item[0] != name)
         return replace(self, settings=(*kept, (name, value)))
 
+    def without(self, prefix: str) -> Sketch:
+        """This sketch after nothing holds any more that was noted under names that begin with `prefix`."""
+        return replace(self, settings=tuple(item for item in self.settings if not item[0].startswith(prefix)))
+
     def setting(self, name: str, default: str = "") -> str:
         """What was last written to the policy called `name`."""
         return dict(self.settings).get(name, default)
