@@ -10,7 +10,7 @@ from harness.events._requests import cxl_path, write_file
 from harness.vocab.event import PROBE, Chooser, Event, Role, Target
 from harness.vocab.request import Request
 from harness.vocab.sketch import Sketch
-from harness.vocab.topology import Mode, Topology
+from harness.vocab.topology import Topology
 
 
 @dataclass(frozen=True)
@@ -33,5 +33,4 @@ class RewriteMode(Event):
 
     def lower(self, topology: Topology) -> tuple[Request, ...]:
         """One write."""
-        best = Mode.DIRECTED if topology.afu(self.afu).is_directed else Mode.DEDICATED
-        return write_file(cxl_path(self.afu, "mode"), best.value)
+        return write_file(cxl_path(self.afu, "mode"), topology.afu(self.afu).mode.value)

@@ -25,7 +25,6 @@ _SAID_OF_COMMANDS = {  # by the kernel, for each process element command that wa
     "hang": "WARNING: Process Element Command timed out!",
 }
 _REMOVE, _RETURN = "phyp_remove_facility", "phyp_return_facility"
-_UNBINDS = ("/unbind", "/remove")
 _PASSING_US = 2 * SECOND_US  # a silent reset is over by then
 _NOTICED = (Phase.DETECTED, Phase.RESET, Phase.RECOVERED)
 
@@ -131,26 +130,37 @@ def was_unbound(history: History, afu: str, since_us: int, until_us: int) -> boo
 
 
 def is_unbound(history: History, afu: str, at_us: int) -> bool:
-    """Whether an administrator may have taken the driver away from `afu` and not given it back by `at_us`."""
-    bound = True
+    """Whether an administrator may have taken `afu` or its driver away, and not given it back by `at_us`.
+
+    A scan of the bus finds a card that was removed, with its driver; to one that is there it gives none.
+    """
+    is_unbound = is_removed = is_surely_removed = False
     for item in disturbances(history).get(afu, ()):
+        operation = item.operation
         if item.began_us > at_us:
             continue
-        if _takes_away(item.operation):
-            bound = False
-        elif _gives_back(item.operation):
-            bound = item.has_acted and item.ended_us <= at_us
-    return not bound
+        is_over = item.has_acted and item.ended_us <= at_us
+        if _has(operation, "/unbind"):
+            is_unbound = True
+        elif _has(operation, "/bind"):
+            is_unbound = not is_over
+        elif _has(operation, "/remove", _REMOVE):
+            is_removed = True
+            is_surely_removed |= operation.is_ok and is_over
+        elif _has(operation, "/rescan", _RETURN) and is_removed:
+            is_removed = not is_over
+            is_unbound &= not (is_over and is_surely_removed)
+    return is_unbound or is_removed
 
 
 def _takes_away(operation: Operation) -> bool:
-    args = operation.args
-    return str(args.get("path", "")).endswith(_UNBINDS) or args.get("what") == _REMOVE
+    return _has(operation, "/unbind") or _has(operation, "/remove", _REMOVE)
 
 
-def _gives_back(operation: Operation) -> bool:
+def _has(operation: Operation, file: str, order: str = "-") -> bool:
+    """Whether it writes to such a file, or gives PHYP such an order."""
     args = operation.args
-    return str(args.get("path", "")).endswith(("/bind", "/rescan")) or args.get("what") == _RETURN
+    return str(args.get("path", "")).endswith(file) or args.get("what") == order
 
 
 @once

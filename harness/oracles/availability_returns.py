@@ -103,7 +103,7 @@ def _has_other_mode(history: History, afu: Afu, probe: Operation) -> bool:
         for o in history.operations_of("write_file")
         if o.args["path"] == path and o.is_ok and o.ended_us < probe.began_us
     ]
-    return bool(written) and written[-1] != afu.modes[0].value and probe.verb != "write_file"
+    return bool(written) and written[-1] != afu.mode.value and probe.verb != "write_file"
 
 
 def _wrong_values(history: History) -> Iterator[Finding]:

@@ -7,7 +7,8 @@ The rules (arch/powerpc/kernel/eeh.c and eeh_driver.c; what is assumed is marked
 3. Every recovery counts; over eeh_max_freezes within the hour the device is disabled for good.
 4. The firmware notifies of a fence or a lost link after NOTIFY_US, and of other freezes not at all (A): those
    wait for a suspicion.
-5. A freeze that comes after the reset of a recovery ends that recovery and begins the next, which counts (A).
+5. Recoveries, removals and scans of the bus exclude each other (pci_lock_rescan_remove).
+6. A freeze that comes after the reset of a recovery ends that recovery and begins the next, which counts (A).
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from typing import Protocol
 
 from harness.sim.driver.context import DriverAfu, DriverCard
 from harness.sim.machine import Machine
-from harness.sim.scheduler import Flow, Wait, WaitQueue
+from harness.sim.scheduler import Flow, Lock, Wait, WaitQueue
 
 NOTIFY_US = 20_000
 RESET_HOLD_US = 250_000
@@ -78,6 +79,7 @@ class EehCore:
         self.counters = {"eeh_total_mmio_ffs": 0, "eeh_false_positives": 0, "eeh_slot_resets": 0}
         self.queue: list[EehPe] = []
         self.waiting = WaitQueue()
+        self.bus_lock = Lock()
         machine.spawn(self.eehd(), "eehd")
 
     # Detection -------------------------------------------------------------------------------------------
@@ -150,8 +152,11 @@ class EehCore:
                 yield Wait(self.waiting, is_interruptible=False)
             eeh_pe = self.queue.pop()  # the last comes first: list_add in eeh_event.c
             eeh_pe.is_recovering = True
-            while (yield from self.recover(eeh_pe)):
-                pass
+            is_again = True
+            while is_again:
+                yield from self.bus_lock.acquire()
+                is_again = yield from self.recover(eeh_pe)
+                self.bus_lock.release(self.machine.scheduler)
             eeh_pe.is_recovering = False
 
     def recover(self, eeh_pe: EehPe) -> Flow:
@@ -253,18 +258,23 @@ class EehCore:
 
     def unplug(self, card: DriverCard) -> Flow:
         """An administrator's remove: the driver leaves, and the PCI core forgets the device."""
-        yield from self.locked(card, self.driver.remove)
-        card.is_plugged = False
+        yield from self.bus_lock.acquire()
+        if card.is_plugged:
+            yield from self.locked(card, self.driver.remove)
+            card.is_plugged = False
+        self.bus_lock.release(self.machine.scheduler)
 
     def replug(self) -> Flow:
         """A scan of the bus: finds what was removed and answers. All Fs are a suspicion here, too (A)."""
         yield "rescan"
+        yield from self.bus_lock.acquire()
         for card in [card for card in self.cards if not card.is_plugged and not card.is_permanent]:
             if card.hardware.is_frozen:
                 yield from self.check(card)
             else:
                 card.is_plugged = card.is_channel_ok = True
                 yield from self.locked(card, self.driver.probe)
+        self.bus_lock.release(self.machine.scheduler)
 
     def locked(self, card: DriverCard, callback: Callable[[DriverCard], Flow]) -> Flow:
         """Perform `callback` under the device's lock; an administrator's bind and unbind do so too."""

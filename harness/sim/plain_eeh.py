@@ -6,7 +6,6 @@ in addition:
 1. A driver without error handlers is "not EEH aware". The device is removed, reset, and found anew.
 2. Over the limit, or when nothing helps, the device is told so and removed for good. A rescan of the bus
    finds it again, unfrozen and as a new one: its failures are not counted on (A).
-3. Recoveries, removals and rescans exclude each other (pci_lock_rescan_remove).
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ from harness.sim.driver.context import DriverCard
 from harness.sim.eeh import HOTPLUG_US, EehCore, EehPe
 from harness.sim.machine import Machine, SystemCallError
 from harness.sim.plain import PlainDevice, PlainDrivers
-from harness.sim.scheduler import Flow, Lock
+from harness.sim.scheduler import Flow
 
 GIVEN_UP = "error_detected(permanent failure)"
 
@@ -31,23 +30,16 @@ class PlainEeh(EehCore):
 
     def __init__(self, machine: Machine, cards: Sequence[DriverCard], devices: Sequence[PlainDevice]) -> None:
         super().__init__(machine, (*cards, *devices))
-        self.bus_lock = Lock()
 
     def recover(self, eeh_pe: EehPe) -> Flow:
         """One recovery, of a card or of a device. True: the PE froze again and another one has to follow."""
         device = eeh_pe.card
         if not isinstance(device, PlainDevice):
             return (yield from super().recover(eeh_pe))
-        yield from self.bus_lock.acquire()
-        is_again = False
         if device.is_present and eeh_pe.is_isolated and not device.is_permanent:
-            is_again = yield from self.recover_device(eeh_pe, device)
-        else:
-            eeh_pe.is_isolated = (
-                False  # an empty PE, or a device that was found anew since: nothing to recover
-            )
-        self.bus_lock.release(self.machine.scheduler)
-        return is_again
+            return (yield from self.recover_device(eeh_pe, device))
+        eeh_pe.is_isolated = False  # an empty PE, or a device that was found anew: nothing to recover
+        return False
 
     def recover_device(self, eeh_pe: EehPe, device: PlainDevice) -> Flow:
         """One recovery of a device."""

@@ -59,6 +59,11 @@ class Afu:
         return Mode.DIRECTED in self.modes
 
     @property
+    def mode(self) -> Mode:
+        """The mode that the driver chooses for it."""
+        return Mode.DIRECTED if self.is_directed else Mode.DEDICATED
+
+    @property
     def kinds(self) -> tuple[str, ...]:
         """The letters of the device nodes: ``m`` and ``s``, or ``d``."""
         return ("m", "s") if self.is_directed else ("d",)
