@@ -10,9 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import fields, replace
+from itertools import takewhile
 
+from harness.events.answer_command import AnswerCommand
+from harness.events.answer_hcall import AnswerHcall
 from harness.events.attach import Attach
 from harness.events.await_ import Await
+from harness.events.detach import Detach
 from harness.events.exceed_correctable_errors import ExceedCorrectableErrors
 from harness.events.exit_actor import ExitActor
 from harness.events.fence_phb import FencePhb
@@ -20,6 +24,7 @@ from harness.events.force_recovery import ForceRecovery
 from harness.events.fork import Fork
 from harness.events.freeze_eeh_pe import FreezeEehPe
 from harness.events.hang_afu import HangAfu
+from harness.events.kill_actor import KillActor
 from harness.events.map import Map
 from harness.events.open import Open
 from harness.events.open_flash_node import OpenFlashNode
@@ -29,6 +34,7 @@ from harness.events.raise_psl_error import RaisePslError
 from harness.events.raise_recoverable_error import RaiseRecoverableError
 from harness.events.raise_transient_error import RaiseTransientError
 from harness.events.reset_silently import ResetSilently
+from harness.events.unmap import Unmap
 from harness.vocab.case import NOW, Case, Step, When
 from harness.vocab.event import HARNESS, NEMESIS, PROBE, RESERVED_ACTORS, Event, Fate, Role
 from harness.vocab.phase import Phase
@@ -36,6 +42,9 @@ from harness.vocab.topology import Platform
 
 MOMENT = When(after_ms=5)
 """Long enough for whoever has nothing to wait for to be done, on a simulated host and on most others."""
+
+SOON = When(after_ms=6)
+"""After what happened at the MOMENT, and before anybody else has done much about it."""
 
 LATE = {Platform.POWERNV: When(after_ms=15_000), Platform.POWERVM: When(after_ms=4_000)}
 """After a recovery, on PowerVM after one that the driver's next check finds: it looks every 3 s."""
@@ -60,6 +69,12 @@ _SIMPLE: Mapping[Platform, tuple[_Make, ...]] = {
     ),
 }
 """Errors and resets that act at once and by themselves, the most reliable first."""
+
+_REFUSES: Mapping[Platform, Callable[[str], Event]] = {
+    Platform.POWERNV: lambda afu: AnswerCommand(afu, "add", "fail", 1),
+    Platform.POWERVM: lambda _: AnswerHcall("H_ATTACH_CA_PROCESS", -75, 3),
+}
+"""Who refuses an attach to an AFU."""
 
 _ARMED = (FreezeEehPe, HangAfu, ExceedCorrectableErrors, RaiseTransientError, ResetSilently)
 """Errors that wait for something: an access, a number, somebody who looks."""
@@ -104,6 +119,9 @@ def exchanges(case: Case) -> Iterator[Case]:
     yield from _long_waits(case)
     yield from _parents_for_children(case)
     yield from _probes_for_contexts(case)
+    yield from _exits_for_leaving(case)
+    yield from _moments_for_phases(case)
+    yield from _plainest_course(case)
 
 
 def _moments_handed_on(case: Case) -> Iterator[Case]:
@@ -162,10 +180,12 @@ def _parents_for_children(case: Case) -> Iterator[Case]:
 
 
 def _probes_for_contexts(case: Case) -> Iterator[Case]:
-    """A probe of an AFU, which opens and attaches what it can, instead of all that is done with a context."""
+    """A probe of an AFU, which opens, attaches and closes, instead of all that is done with a context."""
     for step in case.steps:
         if isinstance(step.event, Open):
             used = {i for i, other in enumerate(case.steps) if descriptor(other) == step.event.fd}
+            if len(used) == 1:
+                used |= {i for i, other in enumerate(case.steps) if other.event == KillActor(step.actor)}
             if len(used) > 1:
                 last = max(used)
                 yield _exchanged(case, {last: Step(PROBE, ProbeCapacity(step.event.afu))}, used - {last})
@@ -178,6 +198,7 @@ def descriptor(step: Step) -> str:
 
 def bold_exchanges(case: Case) -> Iterator[Case]:
     """Exchanges that seldom do, for cases that are still long."""
+    yield from _refused_probes(case)
     yield from _exits_for_errors(case)
     yield from _phases_for_work(case)
 
@@ -194,6 +215,44 @@ def _exits_for_errors(case: Case) -> Iterator[Case]:
             yield _exchanged(case, {last: Step(owner, ExitActor())}, errors)
 
 
+def _exits_for_leaving(case: Case) -> Iterator[Case]:
+    """Whoever unmaps and closes one after the other exits instead."""
+    for owner in dict.fromkeys(step.actor for step in case.steps if isinstance(step.event, Open)):
+        mine = [i for i, step in enumerate(case.steps) if step.actor == owner]
+        leaving = list(takewhile(lambda i: isinstance(case.steps[i].event, (Unmap, Detach)), reversed(mine)))
+        if len(leaving) > 1:
+            instead = Step(owner, ExitActor(), case.steps[leaving[-1]].when)
+            yield _exchanged(case, {leaving[0]: instead}, set(leaving[1:]))
+
+
+def _moments_for_phases(case: Case) -> Iterator[Case]:
+    """What waits for a phase waits a moment instead, and no error leads to the phase."""
+    waiting = {i: step for i, step in enumerate(case.steps) if step.when.phase}
+    for index, step in enumerate(case.steps) if waiting else ():
+        if is_disturbing(step):
+            for moment in (MOMENT, LATE[case.platform]):
+                instead = {i: Step(o.actor, o.event, moment) for i, o in waiting.items() if i != index}
+                yield _exchanged(case, instead, {index})
+
+
+def _plainest_course(case: Case) -> Iterator[Case]:
+    """Contexts are set up, one simple error acts, and somebody does one thing soon after it: nothing else."""
+    steps = case.steps
+    errors = [i for i, step in enumerate(steps) if is_disturbing(step)]
+    set_up = {i for i, step in enumerate(steps) if isinstance(step.event, _SET_UP)}
+    deeds = [i for i, step in enumerate(steps) if step.actor not in RESERVED_ACTORS and i not in set_up]
+    if not errors or not deeds:
+        return
+    place, last = errors[-1], deeds[-1]
+    kept = {*set_up, place, last, *(i for i, step in enumerate(steps) if step.actor == PROBE)}
+    for event in _simple(case, steps[place].event) if len(kept) < len(steps) else ():
+        instead = {
+            place: Step(NEMESIS, event, MOMENT),
+            last: Step(steps[last].actor, steps[last].event, SOON),
+        }
+        yield _exchanged(case, instead, set(range(len(steps))) - kept)
+
+
 def _phases_for_work(case: Case) -> Iterator[Case]:
     """What an actor does after other work waits for the purge instead, and the other work goes."""
     if KPROBES not in case.needs:
@@ -206,6 +265,22 @@ def _phases_for_work(case: Case) -> Iterator[Case]:
         for phase in (Phase.CONTEXT_PURGED, Phase.QUIESCE) if work and is_worker else ():
             instead = Step(steps[index].actor, steps[index].event, When(phase=phase.value))
             yield _exchanged(case, {index: instead}, set(work))
+
+
+def _refused_probes(case: Case) -> Iterator[Case]:
+    """A probe whose attach is refused, for all that is done: an attach that meets an error fails as well."""
+    rest = [i for i, step in enumerate(case.steps) if step.actor != PROBE]
+    rest.sort(key=lambda i: case.steps[i].actor == HARNESS)
+    afus = dict.fromkeys(step.event.afu for step in case.steps if isinstance(step.event, Open))
+    for afu in afus if len(rest) > 2 else ():
+        refusal, probe = rest[:2]
+        instead = {
+            refusal: Step(NEMESIS, _REFUSES[case.platform](afu)),
+            probe: Step(PROBE, ProbeCapacity(afu)),
+        }
+        waits = {i for i in rest if case.steps[i].actor == HARNESS}
+        for kept in (set(), waits) if waits else (waits,):
+            yield _exchanged(case, instead, set(rest[2:]) - kept)
 
 
 def is_disturbing(step: Step) -> bool:

@@ -7,10 +7,12 @@ import pytest
 from harness.events.answer_hcall import AnswerHcall
 from harness.events.attach import Attach
 from harness.events.await_ import ALL, Await
+from harness.events.detach import Detach
 from harness.events.exit_actor import ExitActor
 from harness.events.fence_phb import FencePhb
 from harness.events.fork import Fork
 from harness.events.hang_afu import HangAfu
+from harness.events.kill_actor import KillActor
 from harness.events.open import Open
 from harness.events.open_flash_node import OpenFlashNode
 from harness.events.pause import Pause
@@ -20,7 +22,8 @@ from harness.events.raise_psl_error import RaisePslError
 from harness.events.raise_recoverable_error import RaiseRecoverableError
 from harness.events.raise_transient_error import RaiseTransientError
 from harness.events.store import Store
-from harness.run.exchange import LATE, MOMENT, bold_exchanges, exchanges, fewest, plainer
+from harness.events.unmap import Unmap
+from harness.run.exchange import LATE, MOMENT, SOON, bold_exchanges, exchanges, fewest, plainer
 from harness.run.minimise import minimise
 from harness.run.smaller import instead_of_waits
 from harness.vocab.case import Case, Step, When
@@ -72,6 +75,32 @@ def test_a_parent_does_what_its_child_did() -> None:
 
 def test_a_probe_stands_for_a_context() -> None:
     assert (ERROR, Step(PROBE, ProbeCapacity("afu0.0"))) in offered(OPEN, ERROR, ATTACH)
+
+
+def test_a_probe_stands_for_a_context_whose_owner_is_killed() -> None:
+    assert (Step(PROBE, ProbeCapacity("afu0.0")),) in offered(OPEN, Step(NEMESIS, KillActor("a0")))
+
+
+def test_whoever_unmaps_and_closes_exits_instead() -> None:
+    leaving = Step("a0", Unmap("c0.mmio")), Step("a0", Detach("c0"))
+    assert (OPEN, ATTACH, Step("a0", ExitActor())) in offered(OPEN, ATTACH, *leaving)
+
+
+def test_what_waits_for_a_phase_waits_a_moment_and_no_error_leads_to_it() -> None:
+    assert (OPEN, at(LOAD, MOMENT)) in offered(OPEN, ERROR, at(LOAD, PURGED))
+
+
+def test_a_case_takes_the_plainest_course() -> None:
+    wait = Step(HARNESS, Await(ALL, 1000, interrupt=False))
+    assert (OPEN, at(ERROR, MOMENT), at(LOAD, SOON)) in offered(OPEN, store(1), wait, ERROR, store(2), LOAD)
+
+
+def test_a_refused_probe_stands_for_an_attach_that_meets_an_error() -> None:
+    wait = Step(HARNESS, Await(ALL, 1000, interrupt=True))
+    refused = Step(NEMESIS, AnswerHcall("H_ATTACH_CA_PROCESS", -75, 3)), Step(PROBE, ProbeCapacity("afu0.0"))
+    found = [one.steps for one in bold_exchanges(case(OPEN, ATTACH, ERROR, wait))]
+    assert refused in found
+    assert (*refused, wait) in found
 
 
 def test_an_exit_stands_for_an_error() -> None:

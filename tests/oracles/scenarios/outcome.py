@@ -46,6 +46,17 @@ def _(s: Story) -> None:
     leave(s)
 
 
+@ok("availability_returns-unbound-and-a-scan-binds-nothing", is_nv=True)
+def _(s: Story) -> None:
+    with s.meaning("UnbindDriver", Role.CONTROL, Fate.HARMLESS, [AFU, AFU2], card="card0"):
+        s.do(NEMESIS, "write_file", path="/sys/bus/pci/drivers/cxl-pci/unbind", text="0000:01:00.0")
+    with s.meaning("RescanCard", Role.CONTROL, Fate.HARMLESS, [AFU, AFU2], card="card0"):
+        s.do(NEMESIS, "write_file", path="/sys/bus/pci/rescan", text="1")
+    s.wait(20)
+    with s.meaning("ProbeAvailability", Role.CLOSING, Fate.HARMLESS, afu=AFU, kind="s", fd="p"):
+        s.fail(PROBE, "open", "ENOENT", fd="p", path="/dev/cxl/afu0.0s")
+
+
 @ok("availability_returns-opened-before-the-recovery", is_nv=True)
 def _(s: Story) -> None:
     with s.meaning("ResetCard", Role.CONTROL, Fate.RECOVERY, [AFU, AFU2], card="card0", forced=True):
