@@ -2,8 +2,8 @@
 
 A boot serves several cases. Between two of them the host looks whether the guest is as it was when it had
 booted: its kernel has not complained, no PE is frozen, the devices are there and have their drivers, settings
-are as they were. Small things it puts right: freezes are forgotten, settings written back. Else, and when a
-case has killed it, another guest is booted.
+are as they were. Small things it puts right: freezes are forgotten, settings written back, what EEH has given
+up is found anew. Else, and when a case has killed it, another guest is booted.
 
 ``?door=serial`` (else ``ssh``) says how the agent is reached. Time is the real one.
 """
