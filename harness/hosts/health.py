@@ -12,9 +12,10 @@ from harness.vocab.errors import InfraError
 _NMI_S = 3.0  # how long a hung guest may take to say where it hangs
 _NMI_SAID_S = 0.5  # after so long a silence it has said it
 _LOOK_S = 0.05
-_PANIC = "Kernel panic - not syncing"  # bare metal does not tell QEMU of it
-_PANIC_LOOK_S = 2.0  # after so much silence the console is read
-_LAST = 50
+_LAST_WORDS = {  # of a kernel, and for how long its agent says nothing then; bare metal does not tell QEMU
+    "Kernel panic - not syncing": (2.0, "the guest died: its kernel panicked"),
+    "Fixing recursive fault but reboot is needed": (20.0, "the guest died: its kernel asks for a reboot"),
+}
 _DEATHS = {
     "GUEST_PANICKED": "the guest died: its kernel panicked",
     "SHUTDOWN": "the guest died: it switched itself off, or rebooted",
@@ -73,12 +74,19 @@ def trouble(guest: Guest, listening: Listening, limit: Silence) -> str:
             return _DEATHS[event.name]
     if guest.console.is_flooded:
         return f"the guest was stopped: it wrote {guest.console.bytes_read >> 20} MiB on its console"
-    if listening.agent_silent_s > _PANIC_LOOK_S and any(_PANIC in line for line in guest.says()[-_LAST:]):
-        return _DEATHS["GUEST_PANICKED"]
+    if why := _last_words(guest, listening.agent_silent_s):
+        return why
     if listening.is_over(limit):
         _ask_where(guest)
         return "the guest died: it hung, and said nothing"
     return ""
+
+
+def _last_words(guest: Guest, silent_s: float) -> str:
+    """What its kernel said that it does not recover from, if the agent has been silent for long enough."""
+    due = {words: why for words, (enough_s, why) in _LAST_WORDS.items() if silent_s > enough_s}
+    lines = guest.says() if due else ()
+    return next((why for words, why in due.items() if any(words in line for line in lines)), "")
 
 
 def _ask_where(guest: Guest) -> None:

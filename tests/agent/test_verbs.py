@@ -84,7 +84,7 @@ def test_a_changing_register_gives_a_new_stretch(agent: AgentProcess, device: Pa
         "a1",
         ("open", {"fd": "g", "path": str(device)}),
         ("mmap", {"fd": "g", "map": "m", "length": PAGE}),
-        ("sleep", {"ms": 100}),
+        ("sleep", {"ms": 500}),
         ("store", {"map": "m", "offset": 8, "width": 8, "value": 9}),
     )
     replies = agent.play(steps)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import socket
 import subprocess
 import sys
@@ -315,6 +316,21 @@ def test_a_death_costs_one_case(host: QemuHost, die: Any, said: str) -> None:
     begun(host)
     assert end_of(host) == {"performed": 1}
     assert guest.has_ended
+
+
+def test_a_kernel_that_asks_for_a_reboot_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = [100.0]
+    monkeypatch.setattr(health.time, "monotonic", lambda: clock[0])
+    guest: Any = FakeGuest(
+        ["[    9.1] Fixing recursive fault but reboot is needed!", *["[    9.2] more"] * 99]
+    )
+    listening, patient = Listening(guest), Silence(math.inf, math.inf)
+    clock[0] += 19
+    assert not health.trouble(guest, listening, patient)
+    clock[0] += 2
+    assert health.trouble(guest, listening, patient) == "the guest died: its kernel asks for a reboot"
+    listening.hear()
+    assert not health.trouble(guest, listening, patient)
 
 
 def test_silence_is_measured_in_work_too_and_any_word_ends_it(monkeypatch: pytest.MonkeyPatch) -> None:
