@@ -6,6 +6,16 @@ from harness.vocab.event import NEMESIS, Fate, Role
 from tests.oracles.build import Story
 from tests.oracles.scenarios.base import AFU, AFU2, OTHER, bad, leave, ok, strike
 
+
+def lose_link(s: Story) -> None:
+    """The link of an idle card goes down, and the driver quiesces its AFUs."""
+    s.drop_link("card0")
+    s.confirm("card0")
+    s.detected("card0")
+    s.quiesce(AFU)
+    s.quiesce(AFU2)
+
+
 # recovery_confirmed ------------------------------------------------------------------------------------
 
 
@@ -134,11 +144,7 @@ def _(s: Story) -> None:
     s.quiesce(AFU2)
     s.log("EEH: Reset without hotplug activity")
     s.log("EEH: Beginning: 'slot_reset'")
-    s.drop_link("card0")
-    s.confirm("card0")
-    s.detected("card0")
-    s.quiesce(AFU)
-    s.quiesce(AFU2)
+    lose_link(s)
     s.eeh_reset()
     s.exit("a0")
     s.reclaim(AFU, 0)
@@ -162,11 +168,7 @@ def _(s: Story) -> None:
 
 @ok("phases_in_order-removed-while-it-recovers", is_nv=True)
 def _(s: Story) -> None:
-    s.drop_link("card0")
-    s.confirm("card0")
-    s.detected("card0")
-    s.quiesce(AFU)
-    s.quiesce(AFU2)
+    lose_link(s)
     s.log("EEH: Reset without hotplug activity")
     s.wait(2000)
     s.log("EEH: Beginning: 'slot_reset'")
@@ -194,11 +196,7 @@ def _(s: Story) -> None:
 
 @bad("phases_in_order-slot-reset-twice", "slot-reset-twice", is_nv=True)
 def _(s: Story) -> None:
-    s.drop_link("card0")
-    s.confirm("card0")
-    s.detected("card0")
-    s.quiesce(AFU)
-    s.quiesce(AFU2)
+    lose_link(s)
     s.log("EEH: Reset without hotplug activity")
     s.log("EEH: Beginning: 'slot_reset'")
     s.log("EEH: Beginning: 'slot_reset'")
@@ -208,11 +206,7 @@ def _(s: Story) -> None:
 
 @bad("phases_in_order-recovered-without-reset", "recovered-without-reset", is_nv=True)
 def _(s: Story) -> None:
-    s.drop_link("card0")
-    s.confirm("card0")
-    s.detected("card0")
-    s.quiesce(AFU)
-    s.quiesce(AFU2)
+    lose_link(s)
     s.log("EEH: Recovery successful.")
     s.proof()
 
@@ -220,11 +214,7 @@ def _(s: Story) -> None:
 @bad("phases_in_order-late-purge", "purged-after-slot-reset", is_nv=True)
 def _(s: Story) -> None:
     s.attach("a0", "c0", "afu0.0s", 0)
-    s.drop_link("card0")
-    s.confirm("card0")
-    s.detected("card0")
-    s.quiesce(AFU)
-    s.quiesce(AFU2)
+    lose_link(s)
     s.log("EEH: Reset without hotplug activity")
     s.log("EEH: Beginning: 'slot_reset'")
     s.detach(AFU, 0)
