@@ -25,6 +25,9 @@ _FORCE = "eeh_force_recover"
 _STATE = "pnv_eeh_get_state"
 _FIRMWARES_WORD = ("EEH: Fenced PHB", "EEH: Frozen PE#")  # from the firmware's list of errors
 
+_READ_BEFORE_US = 5_000
+"""How long before the firmware's word a state was read that led to it; before, it may have been good."""
+
 
 def judge(history: History) -> Iterator[Finding]:
     """Look at the first quiesce of every episode."""
@@ -59,17 +62,20 @@ def _is_confirmed(history: History, episode: Episode, quiesce: Record) -> bool:
     """Whether a state was read as bad in time, or the firmware itself has told what is frozen or fenced."""
     if any(mark.time_us <= quiesce.time_us for mark in episode.of(*_confirming(history))):
         return True
-    has_told = any(
-        str(mark.data.get("text", "")).startswith(_FIRMWARES_WORD) for mark in episode.of(Phase.DETECTED)
-    )
-    return has_told and not _was_good(history, episode.afu, quiesce)
+    told_us = [
+        mark.time_us
+        for mark in episode.of(Phase.DETECTED)
+        if str(mark.data.get("text", "")).startswith(_FIRMWARES_WORD)
+    ]
+    return bool(told_us) and not _was_good(history, episode.afu, quiesce, told_us[0] - _READ_BEFORE_US)
 
 
-def _was_good(history: History, afu: str, quiesce: Record) -> bool:
-    """Whether the state that was read last, since the recovery before and since what happened, was good."""
+def _was_good(history: History, afu: str, quiesce: Record, since_us: int) -> bool:
+    """Whether the state that was read last, since then and since what happened, was a good one."""
     card = history.topology.afu(afu).card
     reasons = [item for item in disturbances(history).get(afu, ()) if _is_reason(item, quiesce)]
-    since_us = max((item.ended_us for item in reasons if item.ended_us <= quiesce.time_us), default=0)
+    ended_us = [item.ended_us for item in reasons if item.ended_us <= quiesce.time_us]
+    since_us = max([since_us, *ended_us])
     was_good = False
     for record in history.records:
         if not since_us <= record.time_us <= quiesce.time_us or record.subject != card:

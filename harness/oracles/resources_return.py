@@ -9,6 +9,7 @@ must have attached all contexts that the AFU has, else some leaked.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from math import inf
 
 from harness.oracles._context import contexts
 from harness.oracles._disturbance import disturbances, may_be_struck
@@ -41,7 +42,10 @@ def judge(history: History) -> Iterator[Finding]:
             full.setdefault(operation.invoke.step, operation)
     if _is_held(history, readings):
         readings = {}
+    disturbed_us = min((item.began_us for of in disturbances(history).values() for item in of), default=inf)
     for path, found in readings.items():
+        if found[0].ended_us > disturbed_us:
+            continue  # what was read in the midst of a recovery is nothing to compare with
         if found[0].answer.get("text") != found[-1].answer.get("text"):
             yield from _difference(history, path, found[0], found[-1])
     for operation in full.values():
