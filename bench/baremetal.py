@@ -40,9 +40,9 @@ def played(cases: int) -> Measured:
         runner.begin(first)
         first_s = time.perf_counter() - began
         runner.collect()
-        before, boots = replace(host.spent), host.boots
+        before, boots = replace(host.spent), len(host.why_booted)
         wall_s = judged(runner, todo)
-        guest_s, boots = host.spent.guest_s - before.guest_s, host.boots - boots
+        guest_s, boots = host.spent.guest_s - before.guest_s, len(host.why_booted) - boots
     finally:
         runner.close()
     sides = f"{guest_s / cases:.1f} of {wall_s / cases:.1f} s a case in the guest; {boots} more boots"

@@ -3,7 +3,8 @@
 A boot serves several cases. Between two of them the host looks whether the guest is as it was when it had
 booted: its kernel has not complained, no PE is frozen, the devices are there and have their drivers, settings
 are as they were. Small things it puts right: freezes are forgotten, settings written back, what EEH has given
-up is found anew. Else, and when a case has killed it, another guest is booted.
+up is found anew. Else, and when a case has killed it, another guest takes its place, which was booted while
+cases ran, from the end of the first one on.
 
 ``?door=serial`` (else ``ssh``) says how the agent is reached. Time is the real one.
 """
@@ -13,15 +14,18 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
-from typing import Any, Self
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack, suppress
+from itertools import count
+from typing import Self
 
 from harness.guest import cache
 from harness.guest.cache import Build
 from harness.guest.files import GuestFiles
 from harness.guest.firmware import Firmware
 from harness.guest.powernv import CARD_PHBS, DEVICES, LAYOUT, MAILBOX_PLACE, PowernvMachine, bridges
-from harness.hosts.guesthost import Door, GuestHost, told
+from harness.hosts.conversation import Conversation, Door
+from harness.hosts.guesthost import GuestHost, told
 from harness.hosts.guests import Guest
 from harness.hosts.health import Silence
 from harness.vocab.errors import InfraError
@@ -69,11 +73,11 @@ class BareMetalGuest(Guest):
                 files.directory, MAILBOX_PLACE, above_cards, phbs, mends_cdev=mends_cdev
             )
             stack.callback(firmware.stop)
-            machine = PowernvMachine(files, firmware, phbs, build.vmlinux)
-            stack.pop_all()
-        guest = cls(machine, firmware)
+            guest = cls(PowernvMachine(files, firmware, phbs, build.vmlinux), firmware)
+            stack.push(guest.ending.pop_all())
+            guest.ending = stack.pop_all()
         firmware.start()
-        machine.resume()
+        guest.machine.resume()
         return guest
 
     @property
@@ -82,12 +86,6 @@ class BareMetalGuest(Guest):
         watch = self.power.watch
         return self.firmware.fault or (watch.fault if watch else None)
 
-    def end(self) -> None:
-        """End QEMU, and remove its files. Never raises."""
-        super().end()
-        self.firmware.stop()
-        self.machine.files.remove()
-
 
 class BareMetalHost(GuestHost):
     """A Host over a guest that plays one case after the other, as long as it is well."""
@@ -95,14 +93,17 @@ class BareMetalHost(GuestHost):
     def __init__(self, url: str, build: Build, door: Door, *, mends_cdev: bool = False) -> None:
         """Boot a guest. Raises InfraError."""
         super().__init__(url, door, SILENCE)
-        self.boots = 0
         self.why_booted: list[str] = []
+        """Why the guest was not used any more, for each but the first that plays cases."""
         self._build = build
         self._mends_cdev = mends_cdev
-        self._current: BareMetalGuest | None = None
         self._ready: Guest | None = None
-        self._played = 0
+        self._spare: Future[Guest] | None = None
+        self._booting: list[Guest] = []  # those that nobody but `close` could end
+        self._played = count()
         self._begin()
+        self._booter = self._closing.enter_context(ThreadPoolExecutor(1, "boot"))
+        self._closing.callback(self._end_spares)
 
     @classmethod
     def open(cls, url: str, door: str = "serial", mend: str = "nothing") -> Self:
@@ -110,114 +111,137 @@ class BareMetalHost(GuestHost):
         return cls(url, cache.finished(), Door(door), mends_cdev=mend == "cdev")
 
     def _first(self) -> BareMetalGuest:
-        self._current = guest = BareMetalGuest.boot(self._build, mends_cdev=self._mends_cdev)
-        self.boots += 1
-        return guest
+        return BareMetalGuest.boot(self._build, mends_cdev=self._mends_cdev)
 
-    def _greeted(self, guest: Guest, hello: bytes) -> bytes:
-        assert isinstance(guest, BareMetalGuest)
-        self._prepare(guest)
-        self._ready = guest
+    def _greeted(self, talk: Conversation, hello: bytes) -> bytes:
+        self._prepare(talk)
+        self._ready = talk.guest
         facts: dict[str, dict[str, object]] = {
-            **guest.firmware.facts,
+            **talk.guest.firmware.facts,
             "host": {"guest_build": self._build.identity.inputs[:12]},
             "devices": dict(DEVICES),
         }
         return told(hello, facts, FEATURES)
 
-    def _replacement(self, guest: Guest | None, *, is_dead: bool) -> Guest:
-        ready, self._ready = self._ready, None
-        if ready:
-            return ready
-        why = "its case killed it" if is_dead else "it could not be used"
-        if isinstance(guest, BareMetalGuest) and not is_dead:
+    def _replacement(self, talk: Conversation | None, *, is_dead: bool) -> Guest:
+        if talk is None:
+            assert self._ready is not None
+            return self._ready
+        self._spare = self._spare or self._booter.submit(self._booted)
+        why = "its case killed it"
+        if not is_dead:
             try:
-                why = self._complaint(guest)
+                why = self._complaint(talk)
             except InfraError as error:
                 why = str(error)
             if not why:
+                guest = talk.guest
                 guest.console.begin()  # what was said until now is no evidence of the next case
                 guest.firmware.forget()
                 return guest
         self.why_booted.append(why)
-        if guest:
-            guest.end()
-        self._hang_up()
-        another = self._first()
-        try:
-            self._meet(another)
-            self._prepare(another)
-        except BaseException:
-            another.end()
-            raise
-        return another
+        talk.hang_up()
+        talk.guest.end()
+        spare, self._spare = self._spare, None
+        return spare.result()
 
-    def _fault(self) -> str:
-        fault = self._current.fault if self._current else None
-        return f"the simulated hardware failed: {type(fault).__name__}: {fault}" if fault else ""
+    # A spare guest -----------------------------------------------------------------------------------------
+
+    def _booted(self) -> Guest:
+        """A guest that is ready for a case. Called by a thread of its own. Raises InfraError."""
+        guest = self._first()
+        self._booting.append(guest)
+        if self._is_closed:  # perhaps before it was there to be ended: then it does not greet
+            guest.end()
+        talk = self._converse(guest)
+        try:
+            talk.meet()
+            self._prepare(talk)
+        except BaseException:
+            guest.end()
+            raise
+        finally:
+            self._booting.remove(guest)
+            talk.hang_up()
+        return guest
+
+    def _end_spares(self) -> None:
+        """End what nobody waits for any more. Never raises."""
+        for guest in tuple(self._booting):
+            guest.end()
+        if self._spare:
+            with suppress(Exception):  # none was made
+                self._spare.result().end()
 
     # Between cases -----------------------------------------------------------------------------------------
 
-    def _complaint(self, guest: BareMetalGuest) -> str:
+    def _complaint(self, talk: Conversation) -> str:
         """Why a guest that has played a case must not play another, or nothing. Raises InfraError."""
-        if why := self._trouble(guest, SILENCE):
+        guest = _bare(talk)
+        if why := talk.trouble(SILENCE):
             return why
         if found := troubles(said_by_kernel(guest.says())):
             return f"its kernel complained: {found[0].title}"
-        if lost := [path for path in self._differing(guest, self._look(guest)) if path.endswith(_DRIVER)]:
-            self._plug_in(guest, [path.split("/")[-2] for path in lost])
-        self._settle(guest)
-        differing = self._differing(guest, self._look(guest))
+        if lost := [path for path in _differing(guest, self._look(talk)) if path.endswith(_DRIVER)]:
+            self._plug_in(talk, [path.split("/")[-2] for path in lost])
+        _settle(guest)
+        differing = _differing(guest, self._look(talk))
         return f"not as it had booted: {', '.join(differing)}" if differing else ""
 
-    def _prepare(self, guest: BareMetalGuest) -> None:
+    def _prepare(self, talk: Conversation) -> None:
         """Use the agent of a guest that has booted once, and remember what it looks like."""
-        guest.devices = tuple(
-            line.split()[0] for line in self._read(guest, [("read_file", {"path": _PES})])[_PES].splitlines()
-        )
-        guest.state = self._look(guest)
+        guest = _bare(talk)
+        pes = self._read(talk, [("read_file", {"path": _PES})])[_PES]
+        guest.devices = tuple(line.split()[0] for line in pes.splitlines())
+        guest.state = self._look(talk)
 
-    def _plug_in(self, guest: BareMetalGuest, devices: Sequence[str]) -> None:
+    def _plug_in(self, talk: Conversation, devices: Sequence[str]) -> None:
         """Let the kernel find devices anew that EEH has given up: it left them frozen. Raises InfraError."""
         for device in devices:
-            guest.power.phbs[int(device.partition(":")[0], 16)].thaw()
-        self._read(guest, [("write_file", _RESCAN)])
+            _bare(talk).power.phbs[int(device.partition(":")[0], 16)].thaw()
+        self._read(talk, [("write_file", _RESCAN)])
 
-    def _settle(self, guest: BareMetalGuest) -> None:
-        """Wait until no PE is frozen. Raises InfraError when one stays so."""
-        deadline = time.monotonic() + SETTLE_S
-        while frozen := [index for index, phb in guest.power.phbs.items() if phb.is_frozen]:
-            if time.monotonic() > deadline:
-                raise InfraError(f"the PE below PHB {frozen[0]} stays frozen")
-            time.sleep(_LOOK_S)
-
-    def _differing(self, guest: BareMetalGuest, state: Mapping[str, str]) -> list[str]:
-        return [path for path, text in guest.state.items() if state.get(path) != text]
-
-    def _look(self, guest: BareMetalGuest) -> dict[str, str]:
+    def _look(self, talk: Conversation) -> dict[str, str]:
         """Put small things right, and read what has to be as it was. Raises InfraError."""
+        guest = _bare(talk)
         wants = [("write_file", _FORGET)]
         if limit := guest.state.get(_LIMIT):
             wants.append(("write_file", {"path": _LIMIT, "text": limit}))
         drivers = [f"/sys/bus/pci/devices/{device}{_DRIVER}" for device in guest.devices]
         wants += [("read_file", {"path": path}) for path in (*_WATCHED, _LIMIT, *drivers)]
-        return self._read(guest, wants)
+        return self._read(talk, wants)
 
-    def _read(self, guest: BareMetalGuest, wants: list[tuple[str, dict[str, str]]]) -> dict[str, str]:
-        self._played += 1
+    def _read(self, talk: Conversation, wants: list[tuple[str, dict[str, str]]]) -> dict[str, str]:
         steps = [
             {"step": number, "part": 0, "who": "a0", "do": do, "args": args}
             for number, (do, args) in enumerate(wants)
         ]
-        play = {"run": f"between-{self._played}", "schedule": 0, "steps": steps}
-        answers: list[dict[str, Any]] = [
-            line for line in self._play(guest, play) if line["is"] in ("ok", "fail")
-        ]
+        play = {"run": f"between-{next(self._played)}", "schedule": 0, "steps": steps}
+        answers = [line for line in talk.play(play) if line["is"] in ("ok", "fail")]
         return {
             wants[answer["step"]][1]["path"]: _in_order(str(answer["got"].get("text", answer["got"])))
             for answer in answers
             if answer["do"] == "read_file"
         }
+
+
+def _bare(talk: Conversation) -> BareMetalGuest:
+    assert isinstance(talk.guest, BareMetalGuest)
+    return talk.guest
+
+
+def _settle(guest: BareMetalGuest) -> None:
+    """Wait until no PE is frozen. Raises InfraError when one stays so."""
+    deadline = time.monotonic() + SETTLE_S
+    while frozen := [index for index, phb in guest.power.phbs.items() if phb.is_frozen]:
+        if time.monotonic() > deadline:
+            raise InfraError(f"the PE below PHB {frozen[0]} stays frozen")
+        time.sleep(_LOOK_S)
+
+
+def _differing(guest: BareMetalGuest, state: Mapping[str, str]) -> list[str]:
+    """The paths of what is not as it was when the guest had booted."""
+    return [path for path, text in guest.state.items() if state.get(path) != text]
 
 
 def _in_order(text: str) -> str:

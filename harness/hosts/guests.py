@@ -40,6 +40,15 @@ class Guest:
         self._is_rehearsing = False
         self.console = ConsoleWatch(machine.console.detach(), "the guest's console")
         self.port = SerialDoor(machine.agent)
+        self.ending = ExitStack()
+        """What is done when it ends, the last first."""
+        for part in (self.port.close, self.console.close, machine.stop):
+            self.ending.callback(part)
+
+    @property
+    def fault(self) -> BaseException | None:
+        """A defect of what simulates its hardware."""
+        return self.firmware.fault
 
     @property
     def login(self) -> Login:
@@ -77,10 +86,8 @@ class Guest:
         return [line.text for line in self.console.lines()]
 
     def end(self) -> None:
-        """End QEMU. Never raises."""
-        self.machine.stop()
-        self.console.close()
-        self.port.close()
+        """End QEMU, unless it has ended already. Never raises."""
+        self.ending.close()
 
 
 class Guests:

@@ -20,7 +20,8 @@ from typing import Self
 from harness.guest import cache
 from harness.guest.cache import Build
 from harness.guest.pseries import Clock
-from harness.hosts.guesthost import Door, GuestHost, told
+from harness.hosts.conversation import Conversation, Door
+from harness.hosts.guesthost import GuestHost, told
 from harness.hosts.guests import Guest, Guests
 from harness.hosts.health import Silence
 from harness.hosts.rehearsal import AFTER_BOOT
@@ -58,24 +59,25 @@ class QemuHost(GuestHost):
     def _first(self) -> Guest:
         return self._places[0].boot()
 
-    def _greeted(self, guest: Guest, hello: bytes) -> bytes:
+    def _greeted(self, talk: Conversation, hello: bytes) -> bytes:
         """Use the agent once so that what it needs is there, and save."""
         (place,) = self._places
-        self._play(guest, AFTER_BOOT)
-        self._hang_up()
-        place.keep(guest)
+        talk.play(AFTER_BOOT)
+        talk.hang_up()
+        place.keep(talk.guest)
         self._places += (place.copied() for _ in range(self.ahead - 1))
         self._free = deque(self._places)
         return told(hello, place.facts, _FEATURES[place.clock])
 
-    def _replacement(self, guest: Guest | None, *, is_dead: bool) -> Guest:
-        if guest and not is_dead:
-            with suppress(InfraError):  # no call to PHYP is to be cut off in its middle
-                guest.machine.pause()
-        if guest:
+    def _replacement(self, talk: Conversation | None, *, is_dead: bool) -> Guest:
+        if talk:
+            guest = talk.guest
+            if not is_dead:
+                with suppress(InfraError):  # no call to PHYP is to be cut off in its middle
+                    guest.machine.pause()
             guest.end()
+            talk.hang_up()
             self._free += (place for place in self._places if place.firmware is guest.firmware)
-        self._hang_up()
         place = self._free.popleft()
         try:
             return place.restored(rehearsed=self._rehearses)
@@ -86,7 +88,3 @@ class QemuHost(GuestHost):
     def _leave(self) -> None:
         for place in self._places:
             place.close()
-
-    def _fault(self) -> str:
-        faults = [fault for place in self._places if (fault := place.firmware.fault)]
-        return f"the simulated PHYP failed: {type(faults[0]).__name__}: {faults[0]}" if faults else ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -13,8 +14,9 @@ import pytest
 from harness import registry
 from harness.guest import cache
 from harness.hosts import baremetal
-from harness.hosts.baremetal import BareMetalGuest, BareMetalHost
-from harness.hosts.guesthost import Door
+from harness.hosts.baremetal import SILENCE, BareMetalGuest, BareMetalHost
+from harness.hosts.conversation import Conversation, Door
+from harness.hosts.guests import Guest
 from harness.hosts.host import Host
 from harness.run.check import check_host
 from harness.run.judge import judge
@@ -33,6 +35,8 @@ UEVENT = "/sys/bus/pci/devices/0004:01:00.0/uevent"
 class FakeGuest(BareMetalGuest):
     """A guest that has booted, and what its files say."""
 
+    is_stillborn = False
+
     def __init__(self) -> None:
         self.files = {
             PES: "0004:01:00.0 800 0\n0000:01:00.0 800 0\n",
@@ -46,7 +50,7 @@ class FakeGuest(BareMetalGuest):
         self.phb = SimpleNamespace(is_frozen=False, thaw=self.thaw)
         self.power: Any = SimpleNamespace(phbs={4: self.phb}, watch=None)
         self.firmware: Any = SimpleNamespace(fault=None, facts={}, forget=lambda: None)
-        self.console: Any = SimpleNamespace(begin=self.console_lines.clear)
+        self.console: Any = SimpleNamespace(begin=self.console_lines.clear, last_received_ns=0)
         self.devices, self.state = (), {}
         self.has_ended = False
 
@@ -60,28 +64,21 @@ class FakeGuest(BareMetalGuest):
         self.has_ended = True
 
 
-class FakeHost(BareMetalHost):
-    """A host of fake guests, whose agents answer at once."""
+class FakeConversation(Conversation):
+    """With an agent that answers at once."""
 
-    def __init__(self) -> None:
-        self.made: list[FakeGuest] = []
-        build: Any = SimpleNamespace(identity=SimpleNamespace(inputs="0" * 64))
-        super().__init__("qemu://powernv", build, Door.SERIAL)
+    guest: FakeGuest
 
-    def _first(self) -> BareMetalGuest:
-        self.made.append(FakeGuest())
-        self.boots += 1
-        self._current = self.made[-1]
-        return self.made[-1]
-
-    def _meet(self, guest: Any) -> bytes:
+    def meet(self) -> bytes:
+        if self.guest.is_stillborn:
+            raise InfraError("it did not boot")
         return b'{"hello":{"features":[],"facts":{}}}'
 
-    def _trouble(self, guest: Any, silence: Any) -> str:
-        return self._fault()
+    def trouble(self, silence: Any) -> str:
+        return ""
 
-    def _play(self, guest: Any, play: Any) -> list[dict[str, Any]]:
-        answers = []
+    def play(self, play: Any) -> list[dict[str, Any]]:
+        guest, answers = self.guest, []
         for step in play["steps"]:
             path = step["args"]["path"]
             got = {"text": guest.files[path]} if path in guest.files else {"errno": "ENOENT"}
@@ -93,9 +90,28 @@ class FakeHost(BareMetalHost):
             answers.append({"is": "ok", "step": step["step"], "do": step["do"], "got": got})
         return answers
 
-    def after(self, guest: FakeGuest, *, is_dead: bool = False) -> Any:
+
+class FakeHost(BareMetalHost):
+    """A host of fake guests."""
+
+    def __init__(self) -> None:
+        self.made: list[FakeGuest] = []
+        self.may_boot = threading.Event()
+        self.may_boot.set()
+        build: Any = SimpleNamespace(identity=SimpleNamespace(inputs="0" * 64))
+        super().__init__("qemu://powernv", build, Door.SERIAL)
+
+    def _first(self) -> BareMetalGuest:
+        self.may_boot.wait(5)
+        self.made.append(FakeGuest())
+        return self.made[-1]
+
+    def _converse(self, guest: Any) -> Conversation:
+        return FakeConversation(self.url, guest, self._door)
+
+    def after(self, guest: Guest, *, is_dead: bool = False) -> Any:
         """The guest for the next case."""
-        return self._replacement(guest, is_dead=is_dead)
+        return self._replacement(self._converse(guest), is_dead=is_dead)
 
 
 @pytest.fixture
@@ -103,7 +119,7 @@ def host(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeHost]:
     monkeypatch.setattr(baremetal, "SETTLE_S", 0.05)
     monkeypatch.setattr(baremetal, "_LOOK_S", 0.01)
     host = FakeHost()
-    assert host._replaced() is host.made[0]
+    assert host._replaced().guest is host.made[0]
     yield host
     host.close()
 
@@ -114,7 +130,7 @@ def test_a_guest_that_is_well_plays_the_next_case_with_its_freezes_forgotten(hos
     assert host.after(guest) is guest
     assert guest.files[LIMIT] == "5\n"
     assert ("/sys/module/pciprep/parameters/forget", "1") in guest.written
-    assert host.boots == 1
+    assert not host.why_booted
 
 
 def test_a_device_that_was_plugged_anew_may_come_in_another_order(host: FakeHost) -> None:
@@ -130,7 +146,7 @@ def test_a_device_that_was_given_up_is_thawed_and_found_again(host: FakeHost) ->
     guest.files[PES] = "0000:01:00.0 800 0\n"
     assert host.after(guest) is guest
     assert not guest.phb.is_frozen
-    assert host.boots == 1
+    assert not host.why_booted
 
 
 def complains(guest: FakeGuest) -> None:
@@ -173,9 +189,56 @@ def test_a_dead_guest_is_replaced(host: FakeHost) -> None:
     assert host.why_booted == ["its case killed it"]
 
 
-def test_a_defect_of_the_simulated_hardware_loses_the_host(host: FakeHost) -> None:
-    host.made[0].firmware.fault = KeyError("card")
-    assert host._fault() == "the simulated hardware failed: KeyError: 'card'"
+def test_the_next_guest_boots_while_cases_run_and_the_first_case_has_the_machine_for_itself(
+    host: FakeHost,
+) -> None:
+    assert len(host.made) == 1
+    host.after(host.made[0])
+    assert host._spare
+    assert host._spare.result(5) is host.made[1]
+    assert host.after(host.made[0], is_dead=True) is host.made[1]
+    assert len(host.made) == 2
+    host.after(host.made[1])
+    assert host._spare.result(5) is host.made[2]
+
+
+def test_a_spare_that_did_not_boot_is_trouble_and_another_is_tried(host: FakeHost) -> None:
+    FakeGuest.is_stillborn = True
+    try:
+        with pytest.raises(InfraError, match="it did not boot"):
+            host.after(host.made[0], is_dead=True)
+    finally:
+        FakeGuest.is_stillborn = False
+    assert host.made[1].has_ended
+    assert host.after(host.made[0], is_dead=True) is host.made[2]
+
+
+def test_a_host_that_is_closed_ends_its_spare_guests(host: FakeHost) -> None:
+    host.after(host.made[0])
+    assert host._spare
+    host._spare.result(5)
+    host.close()
+    assert host.made[1].has_ended
+
+
+def test_a_spare_guest_that_begins_to_boot_while_the_host_closes_ends_too(host: FakeHost) -> None:
+    host.may_boot.clear()
+    host.after(host.made[0])
+    closing = threading.Thread(target=host.close)
+    closing.start()
+    while not host._is_closed:
+        pass
+    host.may_boot.set()
+    closing.join(5)
+    assert not closing.is_alive()
+    assert host.made[1].has_ended
+
+
+def test_a_defect_of_the_simulated_hardware_loses_the_host() -> None:
+    guest = FakeGuest()
+    guest.firmware.fault = KeyError("card")
+    with pytest.raises(InfraError, match="what simulates its hardware failed: KeyError: 'card'"):
+        Conversation("qemu://powernv", guest, Door.SERIAL).trouble(SILENCE)
 
 
 # The real guest ---------------------------------------------------------------------------------------------
@@ -228,7 +291,7 @@ def test_the_real_drivers_do_all_that_the_check_asks_for(real: BareMetalHost) ->
 
 
 def test_the_kernel_finds_a_frozen_pe_by_itself_and_recovers_the_device(real: BareMetalHost) -> None:
-    boots = real.boots
+    boots = len(real.why_booted)
     pe = "/sys/bus/pci/devices/0004:01:00.0/eeh_pe_config_addr"
     number = next(
         line["got"]["text"].strip()
@@ -240,9 +303,8 @@ def test_the_kernel_finds_a_frozen_pe_by_itself_and_recovers_the_device(real: Ba
     logged = [line["raw"].partition(";")[2] for line in said if line["is"] == "log"]
     assert "EEH: Frozen PE#fd on PHB#4 detected" in logged
     assert "EEH: Recovery successful." in logged
-    assert not real._current.power.phbs[4].is_frozen  # type: ignore[union-attr]
     played(real, ("read_file", {"path": pe}))
-    assert real.boots == boots
+    assert len(real.why_booted) == boots
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,8 @@ from harness.guest import cache
 from harness.guest.pseries import Clock
 from harness.guest.qmp import Event, QmpError
 from harness.hosts import health, qemu, rehearsal, urls
-from harness.hosts.guesthost import Door, told
+from harness.hosts.conversation import Door
+from harness.hosts.guesthost import told
 from harness.hosts.health import Listening, Silence
 from harness.hosts.host import Host
 from harness.hosts.lastwords import LastWords, in_short
@@ -146,7 +147,11 @@ def test_a_greeting_must_be_a_hello() -> None:
 class FakeGuest:
     """A guest whose agent answers a play line with what the test says; None: not at all."""
 
-    firmware: Any = None
+    firmware: Any = SimpleNamespace(fault=None)
+
+    @property
+    def fault(self) -> Any:
+        return self.firmware.fault
 
     def __init__(self, answer: list[bytes] | None) -> None:
         near, self.far = socket.socketpair()
@@ -158,6 +163,7 @@ class FakeGuest:
             resume=lambda: self.asked.append("cont"),
             pause=lambda: self.asked.append("stop"),
             words=lambda: "nothing",
+            is_alive=True,
             worked_s=0.0,
             qmp=SimpleNamespace(events=self.events, execute=lambda name, **_: self.asked.append(name)),
         )
@@ -243,7 +249,7 @@ def host(monkeypatch: pytest.MonkeyPatch) -> Iterator[QemuHost]:
 
 def begun(host: QemuHost) -> Any:
     host.begin(b'{"play":1}')
-    return host._guest
+    return host._talk.guest  # type: ignore[union-attr]
 
 
 def end_of(host: QemuHost) -> dict[str, Any]:
@@ -360,7 +366,7 @@ def test_a_guest_that_dies_after_its_last_line_has_played_its_case(host: QemuHos
 def test_a_failure_of_phyp_loses_the_host(host: QemuHost) -> None:
     begun(host)
     host._places[0].firmware.fault = KeyError("state")
-    with pytest.raises(InfraError, match="simulated PHYP failed: KeyError"):
+    with pytest.raises(InfraError, match="simulates its hardware failed: KeyError"):
         host.replies(5)
 
 
@@ -475,8 +481,8 @@ def test_a_real_panic_is_told_by_the_console_and_forgotten(real: QemuHost) -> No
 
 def test_a_real_qemu_that_is_killed_costs_its_case(real: QemuHost) -> None:
     real.begin(case_of(OPEN, ("a0", "read_file", {"path": "/proc/kallsyms", "count": 1000})))
-    guest = real._guest
-    assert guest is not None
+    assert real._talk is not None
+    guest = real._talk.guest
     guest.machine._process.kill()  # its keeper, and so QEMU
     said = end_of(real)["error"]
     assert said.startswith("the guest died: ")
