@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
 from harness.hosts.guests import Guest
 from harness.vocab.errors import InfraError
+from harness.vocab.trouble import DEATHS, PANIC
 
 _NMI_S = 3.0  # how long a hung guest may take to say where it hangs
 _NMI_SAID_S = 0.5  # after so long a silence it has said it
 _LOOK_S = 0.05
-_LAST_WORDS = {  # of a kernel, and for how long its agent says nothing then; bare metal does not tell QEMU
-    "Kernel panic - not syncing": (2.0, "the guest died: its kernel panicked"),
-    "Fixing recursive fault but reboot is needed": (20.0, "the guest died: its kernel asks for a reboot"),
-}
+_DEAD_S = 2.0
+"""For how long the agent says nothing after something died in the kernel, until nobody waits any more.
+
+Bare metal does not tell QEMU of a panic; and what comes after a death proves nothing: `History.until_death`.
+"""
+_PANICKED = "the guest died: its kernel panicked"
+_OOPSED = "the guest died: something died in its kernel"
 _DEATHS = {
-    "GUEST_PANICKED": "the guest died: its kernel panicked",
+    "GUEST_PANICKED": _PANICKED,
     "SHUTDOWN": "the guest died: it switched itself off, or rebooted",
     "RESET": "the guest died: it rebooted",
 }
@@ -74,7 +79,7 @@ def trouble(guest: Guest, listening: Listening, limit: Silence) -> str:
             return _DEATHS[event.name]
     if guest.console.is_flooded:
         return f"the guest was stopped: it wrote {guest.console.bytes_read >> 20} MiB on its console"
-    if why := _last_words(guest, listening.agent_silent_s):
+    if listening.agent_silent_s > _DEAD_S and (why := _last_words(guest.says())):
         return why
     if listening.is_over(limit):
         _ask_where(guest)
@@ -82,11 +87,12 @@ def trouble(guest: Guest, listening: Listening, limit: Silence) -> str:
     return ""
 
 
-def _last_words(guest: Guest, silent_s: float) -> str:
-    """What its kernel said that it does not recover from, if the agent has been silent for long enough."""
-    due = {words: why for words, (enough_s, why) in _LAST_WORDS.items() if silent_s > enough_s}
-    lines = guest.says() if due else ()
-    return next((why for words, why in due.items() if any(words in line for line in lines)), "")
+def _last_words(console: Sequence[str]) -> str:
+    """What killed something in the kernel, or nothing."""
+    dead = [line for line in console if any(death in line for death in DEATHS)]
+    if not dead:
+        return ""
+    return _PANICKED if any(PANIC in line for line in dead) else _OOPSED
 
 
 def _ask_where(guest: Guest) -> None:

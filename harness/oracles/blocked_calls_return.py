@@ -3,8 +3,7 @@
 Bounds: a read or a poll of a purged context 1 s after the purge, and of an attached one whose purge never
 came a minute after the quiesce (1 s where the host is deterministic); open, ioctl, mmap, munmap and close
 65 s (an hcall may be long-busy for 60 s), more where the case itself makes hcalls busy, and beyond their
-own retries. In a history that the host played to its end no operation is without an answer, unless its kernel
-has died: then that is the finding, and not what it left undone.
+own retries. In a history that the host played to its end no operation is without an answer.
 """
 
 from __future__ import annotations
@@ -24,18 +23,16 @@ _WAKE_US = SECOND_US
 _HCALL_US = 60 * SECOND_US
 _CALL_US = _HCALL_US + 5 * SECOND_US
 _HCALLS_OF_A_CALL = 3
-_DEATHS = ("Kernel panic - not syncing", "Oops: System Reset")
 _BOUNDED = frozenset({"open", "ioctl", "mmap", "munmap", "close"})
 
 
 def judge(history: History) -> Iterator[Finding]:
     """Look at the length of every operation, then at the waiters of purged contexts."""
     slack_us = _HCALLS_OF_A_CALL * _HCALL_US if scripted_hcalls(history) else 0
-    must_answer = history.is_complete and not _has_died(history)
     for operation in history.operations:
         invoke, end, _ = operation
         if end is None:
-            if must_answer:
+            if history.is_complete:
                 who = f"{invoke.name} of {invoke.actor}"
                 message = f"{who}, begun at {ms(invoke.time_us)}, was never answered"
                 yield Finding(NAME, f"{invoke.name}-unanswered", message, (invoke.seq,))
@@ -48,11 +45,6 @@ def judge(history: History) -> Iterator[Finding]:
     if Phase.QUIESCE in history.marks:
         for context in contexts(history).attached:
             yield from _waiters(history, context, slack_us)
-
-
-def _has_died(history: History) -> bool:
-    """Whether the kernel panicked, or had to be asked by an NMI where it hangs."""
-    return any(death in record.data["text"] for record in history.log for death in _DEATHS)
 
 
 def _waiters(history: History, context: Context, slack_us: int) -> Iterator[Finding]:

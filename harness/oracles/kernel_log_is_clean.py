@@ -165,4 +165,10 @@ def _alarm(record: Record) -> Finding:
     return Finding(NAME, _slug(line), f"the kernel said at {ms(record.time_us)}: {line}", (record.seq,))
 
 
-ORACLE = Oracle(NAME, "The kernel log tells of no crash, warning or lockup", judge, subjects=ABOUT_BOTH)
+ORACLE = Oracle(
+    NAME,
+    "The kernel log tells of no crash, warning or lockup",
+    judge,
+    subjects=ABOUT_BOTH,
+    about_death=True,
+)

@@ -10,7 +10,7 @@ NORMAL. Whoever lets new contexts in has said that the recovery is over.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from harness.oracles._context import contexts
 from harness.oracles._disturbance import has_meddled, was_unbound
@@ -69,7 +69,8 @@ def _walk(history: History, episode: Episode) -> Iterator[Finding]:
     for mark in _own_marks(history, episode):
         phase = mark.phase
         assert phase is not None
-        is_restart = phase in _RESTARTS and not _is_wait(mark) and not _is_removal(history, episode, mark)
+        is_wait = phase is Phase.CONFIRMED and _is_wait(mark, seen)
+        is_restart = phase in _RESTARTS and not is_wait and not _is_removal(history, episode, mark)
         if is_restart and not is_hotplug:
             seen = {phase: seen[phase] for phase in (Phase.QUIESCE,) if phase in seen}
         is_hotplug |= phase is Phase.RESET and _HOTPLUG in str(mark.data.get("text", ""))
@@ -84,12 +85,14 @@ def _walk(history: History, episode: Episode) -> Iterator[Finding]:
         seen.setdefault(phase, mark)
 
 
-def _is_wait(mark: Record) -> bool:
-    """Whether this is EEH's own thread, which reads the state until its reset is done.
+def _is_wait(mark: Record, seen: Mapping[Phase, Record]) -> bool:
+    """Whether a frozen state was read that is no new error.
 
-    When it finds another error, it says so in the log, too.
+    EEH's own thread reads the state until its reset is done. For the reset it freezes the EEH PE itself, and
+    whoever looks meanwhile finds that. When there is another error, it is said in the log, too.
     """
-    return mark.phase is Phase.CONFIRMED and mark.data.get("comm") == _RECOVERER
+    is_reset = Phase.RESET in seen and Phase.SLOT_RESET not in seen
+    return is_reset or mark.data.get("comm") == _RECOVERER
 
 
 def _is_removal(history: History, episode: Episode, mark: Record) -> bool:

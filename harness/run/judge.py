@@ -4,7 +4,8 @@ The rules:
 
 1. A verdict starts UNKNOWN. It becomes PASS only when at least one oracle judged a history that the host
    played to its end, and none complained.
-2. FAIL dominates: what a valid prefix proves stays proven when the lab breaks afterwards.
+2. FAIL dominates: what a valid prefix proves stays proven when the lab breaks afterwards. So it is when the
+   kernel dies: what it did afterwards proves nothing, but for the death itself (`Oracle.about_death`).
 3. Lab trouble gives UNKNOWN (infra); a cut-off history gives UNKNOWN (indeterminate).
 4. An oracle that raises says nothing about the host: its error is a finding, UNKNOWN (oracle-error). So it is
    when one takes longer than ORACLE_LIMIT_S; one that does so again and again is not asked any more.
@@ -66,7 +67,7 @@ def _ask(oracle: Oracle, history: History) -> list[Finding]:
     try:
         _watchdog.watch(ORACLE_LIMIT_S)
         try:
-            findings = list(islice(oracle.judge(history), RAW_FINDINGS_MAX))
+            findings = list(islice(oracle.findings(history), RAW_FINDINGS_MAX))
         finally:
             _watchdog.unwatch()
     except TimeIsUpError:
@@ -104,6 +105,11 @@ def _about_the_run(history: History, was_judged: bool, trouble: str) -> list[Fin
     if not history.is_complete:
         message = f"the history stops after {len(history.records)} records, before the host said end"
         found.append(_unknown("cut-off", message, last, Cause.INDETERMINATE))
+    if history.until_death is not history:
+        message = "something died in the kernel: what came after proves nothing of its own"
+        found.append(
+            _unknown("kernel-died", message, (len(history.until_death.records),), Cause.INDETERMINATE)
+        )
     if not was_judged:
         found.append(_unknown("no-oracle", "no oracle judged this run", (), Cause.VACUOUS))
     return found

@@ -6,25 +6,24 @@ directory and the corpus.
 
 from __future__ import annotations
 
-import shlex
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from hashlib import sha256
 
-from harness.hosts import urls
+from harness.events.attach import Attach
+from harness.events.start_traffic import StartTraffic
 from harness.hosts.host import Host
 from harness.run.corpus import Corpus
 from harness.run.coverage import covered
 from harness.run.deadline import Deadline
 from harness.run.facts import identity, run_facts, summary, verdict_facts
 from harness.run.judge import judge
-from harness.run.minimise import Minimised
+from harness.run.newbug import NewBug, NewBugs
 from harness.run.orders import Counting, Orders, Stopping
 from harness.run.runner import Performance, Runner
 from harness.run.schedules import options_of
 from harness.run.search import Search
-from harness.run.shrink import Shrinking, shrink
 from harness.run.store import Entry, RunDirectory
 from harness.run.twice import SAME, Twice
 from harness.vocab.case import Case
@@ -32,13 +31,9 @@ from harness.vocab.coverage import Covered
 from harness.vocab.errors import InfraError, UsageError
 from harness.vocab.schedule import Strategy
 from harness.vocab.topology import Subject, Topology
-from harness.vocab.verdict import Finding
-from harness.wire import casefile
 
 REOPENS_MAX = 3
 """How often in a row a lost host is opened anew before the lane gives up."""
-MINIMISE_S = 15.0
-"""Most seconds for making one case smaller."""
 SAVED_SHARE = 0.5
 """How much of the time saved cases may take at most, so that drawn ones are performed on slow hosts, too."""
 
@@ -52,7 +47,6 @@ _NOTHING: dict[Subject, Callable[[Topology], str]] = {
 }
 """What a host lacks for cases about a subject."""
 _REFUSED_MAX = 1000  # so many cases in a row that the host cannot or must not perform: there is no use
-_GRACE_S = 20.0  # how long bugs found near the end of the budget may still be minimised
 
 
 class Lane:
@@ -89,7 +83,8 @@ class Lane:
         self._reopens_left = REOPENS_MAX
         self._refused = 0  # cases in a row that the host cannot or must not perform
         self._entries: deque[Entry] = deque()
-        self._new: deque[tuple[Finding, Case]] = deque()
+        self._new: deque[NewBug] = deque()
+        self._bugs = NewBugs(url, orders, tally, directory, stop, until, until.left_s)
         self._runner: Runner | None = None
         self._twice = Twice(orders.twice_every)
 
@@ -142,7 +137,7 @@ class Lane:
                 if not self._reopen(runner):
                     return
             elif self._new:
-                self._shrink(runner, *self._new.popleft())
+                self._bugs.settle(runner, self._new.popleft())
             elif is_drained:
                 return
 
@@ -179,11 +174,16 @@ class Lane:
     def _cases(self, topology: Topology, corpus: Corpus) -> Iterator[tuple[int, Case]]:
         """Seed and case: regressions and flaky ones that fit this host, then what the search gives.
 
-        On hardware not all regressions may fit into their share of the time, so each seed has its own order.
+        On hardware not all regressions may fit into their share of the time, so each seed has its own order,
+        in which those come first that can tell something of who was at work when the error came.
         """
         until = Deadline.after(self._until.left_s * SAVED_SHARE)
-        saved = sorted(self._orders.saved, key=lambda case: case_seed(self._orders.seed, case.id, 0, 0))
-        fitting = [case for case in (*corpus.flaky, *saved) if is_for(case, topology)]
+        seed = self._orders.seed
+        saved = sorted(
+            self._orders.saved, key=lambda case: (not is_at_work(case), case_seed(seed, case.id, 0, 0))
+        )
+        different = {case.id: case for case in (*corpus.flaky, *saved)}.values()
+        fitting = [case for case in different if is_for(case, topology)]
         for index, case in enumerate(fitting):
             if until.is_over:
                 self._tally.effort("saved cases that the time was too short for", len(fitting) - index)
@@ -223,7 +223,7 @@ class Lane:
             entry.discard()
         self._directory.record(run_facts(run))
         for finding in self._tally.count(run, judgement.oracles):
-            self._new.append((finding, performance.case))
+            self._new.append(NewBug(finding, performance, run.path))
 
     def _learn(self, performance: Performance) -> frozenset[Covered]:
         """Tell the search and the corpus what a performance covered."""
@@ -255,46 +255,6 @@ class Lane:
         self.trouble = trouble
         self._tally.trouble(trouble)
 
-    def _shrink(self, runner: Runner, finding: Finding, case: Case) -> None:
-        """Make the case of a new bug smaller on this host, and save it with the command that replays it."""
-        signature = finding.signature
-        if self._orders.issues.match(signature, [self.url]):
-            found = Minimised(case, 0, is_one_minimal=False)  # known: nothing would be learnt
-        else:
-            found = self._minimised(runner, finding, case)
-            self._record_bug(runner, signature, found.case)
-        path = self._directory.save_bug(signature, casefile.dump(found.case, signature))
-        replay = (
-            f"harness replay {shlex.quote(str(self._directory.path / path))} --host {shlex.quote(self.url)}"
-        )
-        self._tally.minimised(
-            signature,
-            case_path=path,
-            steps=len(found.case.steps),
-            minimised_from=len(case.steps),
-            is_one_minimal=found.is_one_minimal,
-            replay=replay,
-        )
-
-    def _record_bug(self, runner: Runner, signature: str, case: Case) -> None:
-        """Perform the smallest case once more, to keep its history beside it."""
-        if runner.is_lost or self._stop.is_set():
-            return
-        runner.begin(case, self._tally.next_number(), record=self._record)
-        runner.collect()
-        self._entries.popleft().keep_history(self._directory.bug_path(signature).with_suffix(".jsonl"))
-
-    def _minimised(self, runner: Runner, finding: Finding, case: Case) -> Minimised:
-        url, _, query = self.url.partition("?")
-        shrinking = Shrinking(
-            finding.signature,
-            self._orders.oracles,
-            until=Deadline.after(min(MINIMISE_S, self._until.left_s + _GRACE_S)),
-            is_stopped=self._stop.is_set,
-            healthy=urls.opener(url) if query and url.startswith("sim:") else None,  # a mutant's twin
-        )
-        return shrink(runner, case, shrinking)
-
 
 def is_for(case: Case, topology: Topology) -> bool:
     """Whether a host with `topology` has what `case` needs."""
@@ -303,6 +263,11 @@ def is_for(case: Case, topology: Topology) -> bool:
         and case.needs <= topology.features
         and case.cards <= len(topology.cards)
     )
+
+
+def is_at_work(case: Case) -> bool:
+    """Whether anybody attaches a context or keeps a device busy in the case."""
+    return any(isinstance(step.event, Attach | StartTraffic) for step in case.steps)
 
 
 def case_seed(campaign_seed: int, url: str, ordinal: int, number: int) -> int:

@@ -10,8 +10,8 @@ The rules:
    decisions. An error that waits for an access may become one that acts at once.
 3. Whenever anything was removed, single steps are tried once more, so the result is 1-minimal in its steps
    (no single step can go) unless the executions ran out: the result says so.
-4. A candidate is never tried twice; its id is the key. One that takes the host down shows nothing, and is
-   counted.
+4. A candidate is never tried twice; its id is the key. One of which nothing is known, because it took the
+   host down, is counted.
 
 Pure: how a case is performed is the caller's affair, and nothing here knows what kind of host it is.
 """
@@ -48,7 +48,7 @@ _DECISIONS_TRIES = 24
 
 
 class HostDownError(Exception):
-    """A candidate took the host down, or did not end in time. The host has been opened again."""
+    """A candidate took the host down, or did not end in time, and showed nothing. There is a host again."""
 
 
 @dataclass(frozen=True, slots=True)

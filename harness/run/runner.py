@@ -16,12 +16,12 @@ import hashlib
 import secrets
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple, Protocol
 
 from harness.hosts.host import Host
 from harness.hosts.lab import LabHost, refusals
-from harness.run.deadline import Deadline
+from harness.run.deadline import Deadline, Stopwatch
 from harness.vocab.case import Case
 from harness.vocab.errors import InfraError, ProtocolError, UsageError
 from harness.vocab.history import History, Intent
@@ -47,7 +47,10 @@ class Recording(Protocol):
 
 
 class Performance(NamedTuple):
-    """One case performed. `trouble` says what the lab did; `digest` is a deterministic host's."""
+    """One case performed. `trouble` says what the lab did; `digest` is a deterministic host's.
+
+    `took_s` is how long it took since it was begun, with what was under way before it.
+    """
 
     number: int
     case: Case
@@ -55,6 +58,7 @@ class Performance(NamedTuple):
     history: History
     digest: str
     trouble: str
+    took_s: float = 0.0
 
 
 @dataclass(slots=True)
@@ -67,6 +71,7 @@ class _UnderWay:
     decoder: lines.Decoder
     history: History
     recording: Recording | None
+    stopwatch: Stopwatch = field(default_factory=Stopwatch)
     digest: hashlib._Hash | None = None
     received_bytes: int = 0
 
@@ -183,7 +188,8 @@ class Runner:
             trouble = f"{self.url}: the agent did not play the case: {refusal}" if refusal else ""
         history = replace(current.history, records=tuple(current.decoder.records))
         digest = current.digest.hexdigest() if current.digest and not trouble else ""
-        return Performance(current.number, current.case, current.seed, history, digest, trouble)
+        took_s = current.stopwatch.elapsed_s
+        return Performance(current.number, current.case, current.seed, history, digest, trouble, took_s)
 
     def perform(self, case: Case, number: int = 0, is_recorded: bool = False) -> Performance:
         """Begin `case` and collect it; nothing else may be under way."""

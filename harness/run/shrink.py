@@ -5,8 +5,9 @@ The rules:
 1. On a deterministic host one performance decides. On any other the case is performed a few times first, and
    the rate at which it fails says how often each candidate is tried; a case that does not fail at all is
    given back as it is.
-2. A candidate that takes the host down, or does not end in time, shows nothing. The host is opened again;
-   when that is in vain, or has happened too often, the best case so far is the result.
+2. A candidate that takes the host down, or does not end in time, shows what was said before, if anything. A
+   host that is lost is opened again; when that is in vain, or has happened too often, the best case so far is
+   the result. A guest that dies is no lost host: the next candidate has another.
 3. Where a healthy host of the same kind can be asked, the result must pass there: what fails there too shows
    something else. Then the search begins again, and every step of it must pass there. Then, and where no
    healthy host can be asked, long waits are kept: a case without them may only be too quick.
@@ -88,19 +89,18 @@ class _Performing:
             performance = self._runner.perform(candidate)
         except UsageError:  # the host must not, or cannot, perform what is left
             return False
-        if performance.trouble:
-            self._open_again()
-            raise HostDownError(performance.trouble)
         is_shown = self._shrinking.signature in judge(performance.history, self._oracles).signatures
         is_shown = is_shown and not (self.is_checked and _fails(self._shrinking, candidate))
         if is_shown:
             self.best = candidate
+        if self._runner.is_lost:
+            self._open_again()
+        if performance.trouble and not is_shown:
+            raise HostDownError(performance.trouble)
         return is_shown
 
     def _open_again(self) -> None:
         self.host_downs += 1
-        if not self._runner.is_lost:
-            return
         if self.host_downs > HOST_DOWNS_MAX or self._shrinking.is_stopped():
             raise _EnoughError
         try:

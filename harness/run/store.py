@@ -156,6 +156,17 @@ class RunDirectory:
         """Where the smallest case for `signature` is saved."""
         return self.path / "bugs" / f"{slug(signature)}.json"
 
+    def history_path(self, signature: str) -> Path:
+        """Where the history of that case is saved."""
+        return self.bug_path(signature).with_suffix(".jsonl")
+
+    def save_history(self, signature: str, kept: str) -> None:
+        """Save the history of a run that is kept, in the directory `kept`, as that of a bug."""
+        target = self.history_path(signature)
+        temporary = target.with_name(f".{target.name}")
+        shutil.copyfile(self.path / kept / HISTORY, temporary)
+        temporary.replace(target)
+
     def save_bug(self, signature: str, case_text: str) -> str:
         """Save the smallest case for `signature`; returns its path, relative to the run directory."""
         path = self.bug_path(signature)

@@ -8,7 +8,7 @@ the intents of its case, so that it can be judged without any other file.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 from harness.vocab.event import Fate, Role
 from harness.vocab.phase import Phase
 from harness.vocab.topology import Subject, Topology
+from harness.vocab.trouble import DEATHS
 
 
 class Kind(Enum):
@@ -195,6 +196,14 @@ class History:
     def is_complete(self) -> bool:
         """Whether the host said that it had played the case to its end."""
         return bool(self.records) and self.records[-1].kind is Kind.END
+
+    @cached_property
+    def until_death(self) -> History:
+        """Its records up to the kernel's first word of something that died within it; all without such."""
+        for record in self.log:
+            if any(death in record.data["text"] for death in DEATHS):
+                return replace(self, records=self.records[: record.seq])
+        return self
 
     def trace(self, *events: str) -> Sequence[Record]:
         """Trace records of `events`, in order of time."""

@@ -18,7 +18,9 @@ class Oracle:
     """One truth. `title` is a sentence in the present tense; `judge` is pure and complains by Findings.
 
     `subjects` says what it can judge at all: it is not asked about a case that is about nothing of these, so
-    that its silence is never taken for a pass.
+    that its silence is never taken for a pass. What a host does when something has died within its kernel
+    proves nothing of its own, so an oracle sees only what was before, unless it is `about_death`: about what
+    kills it.
     """
 
     name: str
@@ -26,10 +28,15 @@ class Oracle:
     judge: Callable[[History], Iterable[Finding]]
     platforms: frozenset[Platform] = BOTH_PLATFORMS
     subjects: frozenset[Subject] = frozenset({Subject.CARDS})
+    about_death: bool = False
 
     def applies_to(self, history: History) -> bool:
         """Whether it has anything to say about `history`."""
         return history.topology.platform in self.platforms and not self.subjects.isdisjoint(history.subjects)
+
+    def findings(self, history: History) -> Iterable[Finding]:
+        """What it complains of in as much of `history` as it may see."""
+        return self.judge(history if self.about_death else history.until_death)
 
 
 ABOUT_DEVICES = frozenset({Subject.DEVICES})

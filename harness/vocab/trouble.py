@@ -100,6 +100,8 @@ HEADINGS: tuple[Heading, ...] = (
 )
 
 PANIC = "Kernel panic - not syncing: "
+DEATHS = ("Oops: ", PANIC)
+"""What the kernel says when something died within it: locks stay taken, and lists half changed."""
 CONSEQUENCES = (
     "Fatal exception",
     "Aiee, killing interrupt handler",

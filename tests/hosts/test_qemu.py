@@ -324,16 +324,26 @@ def test_a_death_costs_one_case(host: QemuHost, die: Any, said: str) -> None:
     assert guest.has_ended
 
 
-def test_a_kernel_that_asks_for_a_reboot_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("said", "why"),
+    [
+        ("Oops: Exception in kernel mode, sig: 5 [#1]", "the guest died: something died in its kernel"),
+        ("Kernel panic - not syncing: Fatal exception", "the guest died: its kernel panicked"),
+        ("WARNING: CPU: 1 PID: 7 at lib/refcount.c:28 refcount_warn_saturate+0x1e4/0x1f0", ""),
+    ],
+)
+def test_a_guest_with_a_death_in_its_kernel_is_not_waited_for(
+    monkeypatch: pytest.MonkeyPatch, said: str, why: str
+) -> None:
     clock = [100.0]
     monkeypatch.setattr(health.time, "monotonic", lambda: clock[0])
     guest: Any = FakeGuest([])
-    guest.says = lambda: ["[    9.1] Fixing recursive fault but reboot is needed!", *["[    9.2] more"] * 99]
+    guest.says = lambda: [f"[    9.1] {said}", *["[    9.2] more"] * 99]
     listening, patient = Listening(guest), Silence(math.inf, math.inf)
-    clock[0] += 19
+    clock[0] += 1.9
     assert not health.trouble(guest, listening, patient)
-    clock[0] += 2
-    assert health.trouble(guest, listening, patient) == "the guest died: its kernel asks for a reboot"
+    clock[0] += 0.2
+    assert health.trouble(guest, listening, patient) == why
     listening.hear()
     assert not health.trouble(guest, listening, patient)
 

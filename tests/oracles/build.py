@@ -270,10 +270,10 @@ class Story:
         self.sample(afu)
         self.resume(afu)
 
-    def confirm(self, card: str, frozen: int = 1) -> None:
+    def confirm(self, card: str, frozen: int = 1, comm: str = "eehd") -> None:
         """The state of a bare-metal card's EEH PE is read."""
         found = self.topology.card(card)
-        self.trace("pnv_eeh_get_state", f"PHB#{found.phb:x} PE#{found.eeh_pe:x} frozen={frozen}", "eehd")
+        self.trace("pnv_eeh_get_state", f"PHB#{found.phb:x} PE#{found.eeh_pe:x} frozen={frozen}", comm)
 
     def detected(self, card: str) -> None:
         found = self.topology.card(card)

@@ -35,7 +35,7 @@ def findings(data: bytes) -> list[Finding]:
     """What all oracles of the platform say."""
     history = load(data)
     asked = [o for o in registry.oracles().values() if history.topology.platform in o.platforms]
-    return [finding for oracle in asked for finding in oracle.judge(history)]
+    return [finding for oracle in asked for finding in oracle.findings(history)]
 
 
 def test_files_are_the_scenarios() -> None:

@@ -9,12 +9,14 @@ from datetime import UTC, datetime
 
 import pytest
 
+from harness.events.attach import Attach
 from harness.events.open import Open
 from harness.events.pause import Pause
 from harness.hosts.inproc import InprocHost
 from harness.plan.budget import Budget
 from harness.registry import events
 from harness.run import lane as lane_module
+from harness.run import newbug
 from harness.run.campaign import Setup, perform, share
 from harness.run.lane import case_seed
 from harness.run.orders import Orders
@@ -129,6 +131,15 @@ def test_saved_cases_leave_time_for_drawn_ones_on_a_slow_host(directory) -> None
     assert campaign.search["saved cases that the time was too short for"] == 40 - len(performed)
 
 
+def test_saved_cases_with_somebody_at_work_come_first_and_none_comes_twice(directory) -> None:
+    at_work = case(OPEN, Step("a0", Attach("c0", True, -1, 7)))
+    idle = tuple(case(OPEN, pause(10 + number)) for number in range(9))
+    perform(setup(host(), saved=(*idle, at_work, *idle), budget=Budget(cases=12)), directory)
+    ids = [run["case"] for run in runs_of(directory)]
+    assert ids[0] == at_work.id
+    assert sorted(ids[1:10]) == sorted(case.id for case in idle)
+
+
 def test_a_case_that_was_just_performed_is_not_performed_again(directory) -> None:
     campaign = perform(setup(host(), draw=lambda seed, _: case(OPEN, pause(seed % 3))), directory)
     assert campaign.runs == 3
@@ -151,6 +162,17 @@ def test_a_new_bug_is_made_small_saved_and_recorded(directory) -> None:
     assert casefile.load((kept / "case.json").read_text(), events()).case.id == BAD_CASE.id
     assert json.loads((kept / "verdict.json").read_text())["findings"][0]["signature"] == bug.signature
     assert list((directory.path / "inflight").iterdir()) == []
+
+
+def test_a_bug_on_a_host_too_slow_for_minimising_is_saved_as_it_was_found(directory, monkeypatch) -> None:
+    monkeypatch.setattr(newbug, "MINIMISE_S", 0.1)
+    slow = ("slow:", lambda: SlowHost("slow:", FakeSimulated(mutant="bad")))
+    campaign = perform(setup(slow, saved=(BAD_CASE,), budget=Budget(cases=1)), directory)
+    (bug,) = campaign.bugs
+    assert (bug.steps, bug.is_one_minimal, campaign.runs) == (len(BAD_CASE.steps), False, 1)
+    assert campaign.search["bugs whose case was left as it was found, for want of time"] == 1
+    history = histfile.load((directory.path / bug.case_path).with_suffix(".jsonl").read_bytes())
+    assert (history.case_id, history.is_complete) == (BAD_CASE.id, True)
 
 
 def test_kept_runs_are_few_whatever_happens(directory) -> None:

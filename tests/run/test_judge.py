@@ -17,8 +17,10 @@ from harness.vocab.history import History
 from harness.vocab.oracle import Oracle
 from harness.vocab.verdict import Cause, Finding, Verdict
 from harness.wire.histfile import load
+from tests.oracles.build import Story
 from tests.run.cases import BAD_CASE, ELSEWHERE, GOOD_CASE, NO_BAD_VALUE, RAISES, UNDECIDED
 from tests.run.fake import FakeSimulated
+from tests.topologies import POWERVM
 
 
 def history_of(case, mutant: str = "") -> History:
@@ -59,6 +61,23 @@ def test_a_cut_off_history_is_never_a_pass() -> None:
 
 def test_what_a_prefix_proves_stays_proven_after_lab_trouble() -> None:
     assert judge(cut(history_of(BAD_CASE, "bad")), [NO_BAD_VALUE], "cable").verdict is Verdict.FAIL
+
+
+def test_after_a_death_in_the_kernel_only_the_death_counts_and_nothing_passes() -> None:
+    story = Story(POWERVM)
+    story.open("a0", "c0", "afu0.0s")
+    story.begin("a0", "ioctl", fd="c0", request=0x4004_CA01, data="00000000")
+    story.log("list_del corruption. prev->next should be c000000028e039e8", 3)
+    story.log("Oops: Exception in kernel mode, sig: 5 [#1]", 4)
+    oracles = registry.oracles()
+    history = load(story.end())
+    calls = oracles["blocked_calls_return"]
+    assert [finding.kind for finding in calls.judge(history)] == ["ioctl-unanswered"]
+    judgement = judge(history, [calls])
+    assert (judgement.verdict, judgement.cause) == (Verdict.UNKNOWN, Cause.INDETERMINATE)
+    judgement = judge(history, list(oracles.values()))
+    assert judgement.verdict is Verdict.FAIL
+    assert [s.partition("/")[0] for s in judgement.signatures] == ["kernel_log_is_clean"]
 
 
 def test_lab_trouble_is_unknown_infra_and_told_in_bounded_words() -> None:

@@ -27,7 +27,7 @@ BAD = Oracle("bad", "Nothing is bad", _judge)
 
 @dataclass
 class StandIn:
-    """A runner whose host is a function from a case to ``bad``, ``good`` or ``down``."""
+    """A runner whose host is a function from a case to ``bad``, ``good``, ``down``, or ``bad and dead``."""
 
     answer: object
     features: frozenset[str] = frozenset({"deterministic"})
@@ -43,8 +43,9 @@ class StandIn:
     def perform(self, candidate, is_recorded=False):
         self.performed.append(candidate)
         said = self.answer(candidate, len(self.performed))
-        self.is_lost = said == "down"
-        return SimpleNamespace(history=said, trouble="no sign of life" if self.is_lost else "")
+        history, _, fate = said.partition(" and ")
+        self.is_lost = history == "down"
+        return SimpleNamespace(history=history, trouble="no sign of life" if self.is_lost or fate else "")
 
     def reopen(self) -> None:
         self.reopened += 1
@@ -89,6 +90,13 @@ def test_a_host_that_goes_down_is_opened_again_and_counted() -> None:
     found = shrink(runner, case(OPEN, store(1), LOAD), looked_for())
     assert found.case.steps == (OPEN, LOAD)
     assert found.host_downs == runner.reopened >= 1
+
+
+def test_a_bug_that_kills_the_guest_can_be_made_smaller() -> None:
+    runner = StandIn(lambda c, n: "bad and dead" if shows(OPEN, LOAD)(c, n) == "bad" else "good")
+    found = shrink(runner, BAD_CASE, looked_for())
+    assert found.case.steps == (OPEN, LOAD)
+    assert found.host_downs == runner.reopened == 0
 
 
 def test_a_host_that_stays_down_leaves_the_best_so_far() -> None:

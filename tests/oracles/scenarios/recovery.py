@@ -150,6 +150,22 @@ def _(s: Story) -> None:
     s.reclaim(AFU, 0)
 
 
+@ok("phases_in_order-looked-at-in-the-reset", is_nv=True)
+def _(s: Story) -> None:
+    s.attach("a0", "c0", "afu0.0s", 0)
+    s.drop_link("card0")
+    s.confirm("card0")
+    s.detected("card0")
+    s.quiesce(AFU, 0)
+    s.quiesce(AFU2)
+    s.log("EEH: Reset without hotplug activity")
+    s.confirm("card0", comm="a0")
+    s.log("EEH: Beginning: 'slot_reset'")
+    s.log("EEH: Recovery successful.")
+    s.exit("a0")
+    s.reclaim(AFU, 0)
+
+
 @ok("phases_in_order-hotplug", is_nv=True)
 def _(s: Story) -> None:
     s.attach("a0", "c0", "afu0.0s", 0)
