@@ -15,7 +15,7 @@ from harness.oracles._memo import end_us, ms
 from harness.vocab.history import History, Operation
 from harness.vocab.oracle import ABOUT_DEVICES, Oracle
 from harness.vocab.phase import Phase
-from harness.vocab.procfs import is_eeh_pe_ok
+from harness.vocab.procfs import eeh_pe_trouble
 from harness.vocab.topology import Platform
 from harness.vocab.verdict import Finding
 
@@ -50,9 +50,11 @@ def _probe(history: History, probe: Traffic) -> Iterator[Finding]:
         yield Finding(NAME, "does-not-work", message, (operation.invoke.seq, operation.end.seq))
         return
     state = _state(history, operation)
-    if state is not None and state.end is not None and not _is_fine(str(state.answer.get("text", ""))):
+    if state is None or state.end is None:
+        return
+    if trouble := _trouble(str(state.answer.get("text", ""))):
         message = f"{device} works at {ms(at_us)}, and its EEH PE reads {state.answer.get('text', '')!r}"
-        yield Finding(NAME, "eeh-pe-not-fine", message, (state.invoke.seq, state.end.seq))
+        yield Finding(NAME, f"eeh-pe-{trouble}", message, (state.invoke.seq, state.end.seq))
 
 
 def _state(history: History, probe: Operation) -> Operation | None:
@@ -63,11 +65,11 @@ def _state(history: History, probe: Operation) -> Operation | None:
     return None
 
 
-def _is_fine(text: str) -> bool:
+def _trouble(text: str) -> str:
     try:
-        return is_eeh_pe_ok(text)
+        return eeh_pe_trouble(text)
     except ValueError:
-        return False
+        return "unreadable"
 
 
 def _endless(history: History, device: str, episode: Episode) -> Iterator[Finding]:

@@ -18,7 +18,7 @@ from harness.oracles._memo import end_us, ms
 from harness.oracles._probe import is_given_up, is_held_by_others, is_refused_by_phyp, probing_from_us
 from harness.vocab.history import History, Operation
 from harness.vocab.oracle import Oracle
-from harness.vocab.procfs import allocations, interrupts, is_eeh_pe_ok, slabs
+from harness.vocab.procfs import allocations, eeh_pe_trouble, interrupts, slabs
 from harness.vocab.verdict import Finding
 
 NAME = "resources_return"
@@ -109,14 +109,16 @@ def _is_allocating(history: History, at_us: int) -> bool:
 
 def _eeh_pe(history: History, path: str, first: Operation, last: Operation) -> Iterator[Finding]:
     before, after = str(first.answer["text"]), str(last.answer["text"])
-    if not is_eeh_pe_ok(before) or is_eeh_pe_ok(after):
+    trouble = eeh_pe_trouble(after)
+    if eeh_pe_trouble(before) or not trouble:
         return
     for card in history.topology.cards:
         afu = card.afus[0].name
         if not card.bdf or f"/{card.bdf}/" not in path or is_recovering(history, afu, last.ended_us):
             continue
         if not _is_excused(history, afu, last):
-            yield _finding("eeh-pe-not-fine", f"the EEH PE of {card.name} reads {after.strip()}", first, last)
+            message = f"the EEH PE of {card.name} reads {after.strip()}"
+            yield _finding(f"eeh-pe-{trouble}", message, first, last)
 
 
 def _is_excused(history: History, afu: str, at: Operation) -> bool:

@@ -29,6 +29,7 @@ from harness.run.twice import SAME, Twice
 from harness.vocab.case import Case
 from harness.vocab.coverage import Covered
 from harness.vocab.errors import InfraError, UsageError
+from harness.vocab.event import Event
 from harness.vocab.schedule import Strategy
 from harness.vocab.topology import Subject, Topology
 
@@ -46,6 +47,7 @@ _NOTHING: dict[Subject, Callable[[Topology], str]] = {
     ),
 }
 """What a host lacks for cases about a subject."""
+_USES: dict[Subject, type[Event]] = {Subject.CARDS: Attach, Subject.DEVICES: StartTraffic}
 _REFUSED_MAX = 1000  # so many cases in a row that the host cannot or must not perform: there is no use
 
 
@@ -175,13 +177,14 @@ class Lane:
         """Seed and case: regressions and flaky ones that fit this host, then what the search gives.
 
         On hardware not all regressions may fit into their share of the time, so each seed has its own order,
-        in which those come first that can tell something of who was at work when the error came.
+        in which those come first where somebody uses what the campaign is about: others tell less of it.
         """
         until = Deadline.after(self._until.left_s * SAVED_SHARE)
-        seed = self._orders.seed
-        saved = sorted(
-            self._orders.saved, key=lambda case: (not is_at_work(case), case_seed(seed, case.id, 0, 0))
-        )
+
+        def place(case: Case) -> tuple[bool, int]:
+            return not is_in_use(case, self._orders.subject), case_seed(self._orders.seed, case.id, 0, 0)
+
+        saved = sorted(self._orders.saved, key=place)
         different = {case.id: case for case in (*corpus.flaky, *saved)}.values()
         fitting = [case for case in different if is_for(case, topology)]
         for index, case in enumerate(fitting):
@@ -265,9 +268,9 @@ def is_for(case: Case, topology: Topology) -> bool:
     )
 
 
-def is_at_work(case: Case) -> bool:
-    """Whether anybody attaches a context or keeps a device busy in the case."""
-    return any(isinstance(step.event, Attach | StartTraffic) for step in case.steps)
+def is_in_use(case: Case, subject: Subject) -> bool:
+    """Whether anybody attaches a context in the case, or keeps a device busy."""
+    return any(isinstance(step.event, _USES[subject]) for step in case.steps)
 
 
 def case_seed(campaign_seed: int, url: str, ordinal: int, number: int) -> int:

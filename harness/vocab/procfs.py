@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 
 _CALL_SITE = re.compile(r"\s*(\d+) (\w+)[.\w]*\+0x[0-9a-f]+/0x[0-9a-f]+ \[cxl\] ", re.ASCII)
-_SW_FROZEN_OR_RECOVERING = 0x3
+_SW_ISOLATED, _SW_RECOVERING = 1, 2
 _FW_MMIO_AND_DMA_ACTIVE = 0x18
 
 
@@ -71,11 +71,13 @@ def eeh_pe_state(text: str) -> tuple[int, int]:
     return int(words[0], 16), int(words[1], 16)
 
 
-def is_eeh_pe_ok(text: str) -> bool:
-    """Whether an ``eeh_pe_state`` says: neither frozen nor recovering, loads, stores and DMA enabled.
+def eeh_pe_trouble(text: str) -> str:
+    """What an ``eeh_pe_state`` says is not as it should be: ``frozen``, ``recovering``, or nothing.
 
-    Raises ValueError when `text` is not two hexadecimal numbers.
+    Frozen: the kernel marks it so, or the firmware lets loads and stores, or DMA, not through. Recovering: it
+    is not frozen, and marked as under recovery. Raises ValueError when `text` is not two hexadecimal numbers.
     """
     firmware, software = eeh_pe_state(text)
-    is_active = firmware & _FW_MMIO_AND_DMA_ACTIVE == _FW_MMIO_AND_DMA_ACTIVE
-    return is_active and not software & _SW_FROZEN_OR_RECOVERING
+    if firmware & _FW_MMIO_AND_DMA_ACTIVE != _FW_MMIO_AND_DMA_ACTIVE or software & _SW_ISOLATED:
+        return "frozen"
+    return "recovering" if software & _SW_RECOVERING else ""

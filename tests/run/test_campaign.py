@@ -131,12 +131,12 @@ def test_saved_cases_leave_time_for_drawn_ones_on_a_slow_host(directory) -> None
     assert campaign.search["saved cases that the time was too short for"] == 40 - len(performed)
 
 
-def test_saved_cases_with_somebody_at_work_come_first_and_none_comes_twice(directory) -> None:
-    at_work = case(OPEN, Step("a0", Attach("c0", True, -1, 7)))
+def test_saved_cases_in_which_cards_are_used_come_first_and_none_comes_twice(directory) -> None:
+    used = case(OPEN, Step("a0", Attach("c0", True, -1, 7)))
     idle = tuple(case(OPEN, pause(10 + number)) for number in range(9))
-    perform(setup(host(), saved=(*idle, at_work, *idle), budget=Budget(cases=12)), directory)
+    perform(setup(host(), saved=(*idle, used, *idle), budget=Budget(cases=12)), directory)
     ids = [run["case"] for run in runs_of(directory)]
-    assert ids[0] == at_work.id
+    assert ids[0] == used.id
     assert sorted(ids[1:10]) == sorted(case.id for case in idle)
 
 

@@ -63,18 +63,20 @@ def test_eeh_counters_keep_their_names() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "is_ok"),
+    ("text", "trouble"),
     [
-        ("0x00000018 0x00000000\n", True),
-        ("0x0000007f 0x00000100\n", True),
-        ("0x00000018 0x00000001\n", False),
-        ("0x00000018 0x00000002\n", False),
-        ("0x00000008 0x00000000\n", False),
-        ("0x00000000 0x00000000\n", False),
+        ("0x00000018 0x00000000\n", ""),
+        ("0x0000007f 0x00000100\n", ""),
+        ("0x00000018 0x00000001\n", "frozen"),
+        ("0x00000018 0x00000003\n", "frozen"),
+        ("0x00000018 0x00000002\n", "recovering"),
+        ("0x00000078 0x00000802\n", "recovering"),
+        ("0x00000008 0x00000000\n", "frozen"),
+        ("0x00000000 0x00000000\n", "frozen"),
     ],
 )
-def test_an_eeh_pe_is_ok_when_enabled_and_neither_frozen_nor_recovering(text: str, is_ok: bool) -> None:
-    assert procfs.is_eeh_pe_ok(text) is is_ok
+def test_an_eeh_pe_is_fine_when_enabled_and_neither_frozen_nor_recovering(text: str, trouble: str) -> None:
+    assert procfs.eeh_pe_trouble(text) == trouble
 
 
 @pytest.mark.parametrize("text", ["", "0x18", "frozen solid", "0x18 0x0 0x0"])

@@ -131,7 +131,7 @@ def _(s: Story) -> None:
     s.expected = [len(s.lines) - 3]  # the answer, before the two records of the state
 
 
-@bad("device_returns-its-eeh-pe-is-still-frozen", "eeh-pe-not-fine", DEVICES)
+@bad("device_returns-its-eeh-pe-is-still-frozen", "eeh-pe-frozen", DEVICES)
 def _(s: Story) -> None:
     strike(s, DISK)
     recover(s, DISK)

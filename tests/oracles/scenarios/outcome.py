@@ -207,7 +207,7 @@ def _(s: Story) -> None:
         s.proof()
 
 
-@bad("resources_return-eeh-pe", "eeh-pe-not-fine", is_nv=True)
+@bad("resources_return-eeh-pe", "eeh-pe-frozen", is_nv=True)
 def _(s: Story) -> None:
     path = "/sys/bus/pci/devices/0000:01:00.0/eeh_pe_state"
     with s.meaning("Snapshot", Role.CLOSING, Fate.HARMLESS):
