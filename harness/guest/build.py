@@ -149,7 +149,7 @@ def _make(chosen: Chosen, downloads: Path, work: Path, result: Path, say: Say) -
     say("packs the guest's file system")
     imports = stdlib.imported(cache.AGENT.read_text())
     tree = userland.tree(packages, cache.ROOTFS, imports, modules)
-    (result / cache.INITRAMFS).write_bytes(initramfs.compressed(initramfs.pack(tree)))
+    (result / cache.INITRAMFS).write_bytes(initramfs.pack(tree))
     for path in own.values():
         shutil.copy(path, result)
     shutil.copyfile(packages / "boot" / f"vmlinux-{chosen.kernel}", result / cache.VMLINUX)

@@ -18,7 +18,7 @@ from harness.guest.packages import sha256_of
 from harness.vocab.errors import InfraError
 
 VMLINUX = "vmlinux"
-INITRAMFS = "initramfs.gz"
+INITRAMFS = "initramfs.cpio"
 IDENTITY = "identity.json"
 CURRENT = "current"
 
@@ -83,7 +83,10 @@ class Build:
 
     @property
     def initramfs(self) -> Path:
-        """The first file system, a compressed cpio archive to which others may be appended."""
+        """The first file system, a cpio archive to which others may be appended.
+
+        It is not compressed: an emulated processor takes half a second for that.
+        """
         return self.directory / INITRAMFS
 
     @classmethod

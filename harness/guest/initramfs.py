@@ -6,7 +6,6 @@ The same content gives the same bytes: order, owner, times and inode numbers are
 from __future__ import annotations
 
 import stat
-import zlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import PurePosixPath
@@ -14,7 +13,6 @@ from pathlib import PurePosixPath
 _MAGIC = "070701"
 _END = "TRAILER!!!"
 _ALIGN_BYTES = 4
-_GZIP_HEADER = 16 + zlib.MAX_WBITS
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,12 +57,6 @@ def pack(tree: Mapping[str, Entry]) -> bytes:
     whole = {parent: directory() for path in tree for parent in _parents(path)} | dict(tree)
     members = [_member(number, path, whole[path]) for number, path in enumerate(sorted(whole), start=1)]
     return b"".join([*members, _member(0, _END, Entry(0))])
-
-
-def compressed(archive: bytes, level: int = 1) -> bytes:
-    """The archive as a gzip stream without name and time, padded so that another archive may follow it."""
-    stream = zlib.compressobj(level, zlib.DEFLATED, _GZIP_HEADER)
-    return _padded(stream.compress(archive) + stream.flush())
 
 
 def _parents(path: str) -> Iterable[str]:

@@ -55,7 +55,7 @@ _MEMORY_MIB = 1024  # skiboot runs at 768 MiB
 _LAN = "user,id=lan{0},restrict=on,net=10.0.{0}3.0/24"  # nobody but QEMU is on it
 _BARE_METAL = (
     *("-M", "powernv9", "-m", f"{_MEMORY_MIB}M"),
-    *("-smp", "2", "-accel", "tcg,thread=multi"),
+    *("-smp", "3", "-accel", "tcg,thread=multi"),
 )
 
 

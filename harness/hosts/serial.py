@@ -6,12 +6,15 @@ door to it, and goes on without a greeting.
 
 from __future__ import annotations
 
+import marshal
 import socket
 import time
+from binascii import b2a_base64
 from collections.abc import Sequence
 from functools import cache
 from importlib import resources
 
+from harness.guest.userland import is_compiled
 from harness.hosts.lines import FLOW_LIMIT_BYTES, LineBuffer, escaped
 from harness.vocab.errors import InfraError, ProtocolError
 
@@ -26,9 +29,9 @@ class SerialDoor:
         self._buffer = LineBuffer(limit_bytes)
 
     def send_agent(self) -> None:
-        """Send the agent's source; it answers with its hello line. Raises InfraError."""
-        source = _agent_source()
-        self._send(b"%d\n%s" % (len(source), source), 20.0)
+        """Send the agent; it answers with its hello line. Raises InfraError."""
+        program = _agent_program()
+        self._send(b"%d\n%s" % (len(program), program), 20.0)
 
     def begin(self, play: bytes, timeout_s: float = 20.0) -> None:
         """Send one play line. A guest that stands still finds it when it goes on. Raises InfraError."""
@@ -78,5 +81,10 @@ class SerialDoor:
 
 
 @cache
-def _agent_source() -> bytes:
-    return resources.files("harness.agent").joinpath("agent.py").read_bytes()
+def _agent_program() -> bytes:
+    """The agent's source; compiled already, when our Python is the guest's, which would take it a second."""
+    source = resources.files("harness.agent").joinpath("agent.py").read_bytes()
+    if not is_compiled():
+        return source
+    code = b2a_base64(marshal.dumps(compile(source, "capi-agent", "exec")), newline=False)
+    return b"import binascii,marshal\nexec(marshal.loads(binascii.a2b_base64(b'%s')))\n" % code

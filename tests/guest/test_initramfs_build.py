@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import stat
 import subprocess
-import zlib
 
 import pytest
 
@@ -63,13 +62,8 @@ def test_the_order_in_which_a_tree_was_made_does_not_matter() -> None:
 
 
 @pytest.mark.parametrize("size", range(5))
-def test_another_archive_may_follow_a_compressed_one(size: int) -> None:
-    packed = initramfs.compressed(initramfs.pack({"a": initramfs.file(bytes(size))}))
-    assert len(packed) % 4 == 0
-    assert packed[4:8] == bytes(4), "no time in the gzip header"
-    stream = zlib.decompressobj(31)
-    assert read(stream.decompress(packed))["a"].data == bytes(size)
-    assert not stream.unused_data.strip(b"\0")
+def test_another_archive_may_follow_one(size: int) -> None:
+    assert len(initramfs.pack({"a": initramfs.file(bytes(size))})) % 4 == 0
 
 
 def test_the_agent_begins_as_it_does_over_ssh() -> None:

@@ -169,8 +169,8 @@ def test_the_end_of_the_charge_is_passed_on(tmp_path: Path) -> None:
 
 @pytest.fixture
 def made(tmp_path: Path) -> Iterator[GuestFiles]:
-    (tmp_path / "initramfs.gz").write_bytes(b"built")
-    files = GuestFiles.make(tmp_path / "initramfs.gz", LAYOUT)
+    (tmp_path / "initramfs.cpio").write_bytes(b"built")
+    files = GuestFiles.make(tmp_path / "initramfs.cpio", LAYOUT)
     yield files
     files.remove()
 
@@ -188,7 +188,7 @@ def test_the_directory_is_private_and_whole_and_goes(made: GuestFiles) -> None:
 def test_no_room_is_said_before_anything_is_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(guest_files, "_free", lambda _: 1 << 20)
     with pytest.raises(InfraError, match="1 MiB are free, a guest needs"):
-        GuestFiles.make(tmp_path / "initramfs.gz", LAYOUT)
+        GuestFiles.make(tmp_path / "initramfs.cpio", LAYOUT)
 
 
 def test_files_that_cannot_be_made_leave_no_directory(
