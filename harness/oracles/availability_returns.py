@@ -19,7 +19,7 @@ from harness.oracles._disturbance import (
     scripted_hcalls,
     was_unbound,
 )
-from harness.oracles._episode import RECOVERY_US, Episode, episodes, is_recovering
+from harness.oracles._episode import RECOVERY_US, Episode, episodes
 from harness.oracles._memo import end_us, ms
 from harness.oracles._probe import PROBES, is_given_up, is_held_by_others, is_refused_by_phyp, probing_from_us
 from harness.vocab.history import History, Operation
@@ -82,8 +82,17 @@ def _is_excused(history: History, afu: Afu, operation: Operation, began_us: int)
 
 
 def _is_early(history: History, afu: str, operation: Operation) -> bool:
-    """Whether it was tried only once, while a recovery still had time to end."""
-    return "retry_ms" not in operation.args and is_recovering(history, afu, operation.ended_us)
+    """Whether it was tried only once, while a recovery still had time to end, or even to begin."""
+    return "retry_ms" not in operation.args and any(
+        episode.began_us <= operation.ended_us < min(episode.ended_us, _last_sign_us(episode) + RECOVERY_US)
+        for episode in episodes(history).get(afu, ())
+    )
+
+
+def _last_sign_us(episode: Episode) -> int:
+    """From when on its recovery has to be quick."""
+    quiesces = episode.of(Phase.QUIESCE)
+    return quiesces[-1].time_us if quiesces else episode.began_us
 
 
 def _is_on_a_dead_context(history: History, afu: str, operation: Operation) -> bool:

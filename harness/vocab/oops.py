@@ -138,8 +138,7 @@ class _Reader:
         self._open: _Report | None = None
         self._headed_at = 0  # the line of the last heading
         self._cut_at: int | None = None
-        self._message = ""  # what was said between "cut here" and the heading
-        self._message_at = 0
+        self._between: list[tuple[int, str]] = []  # lines behind "cut here", before the heading
 
     def read(self, index: int, line: str) -> None:
         """Take the next line in."""
@@ -154,21 +153,22 @@ class _Reader:
             self._open = None
         elif (rank := _rank(line)) is not None:
             self._head(rank, index, line)
-        elif self._cut_at is not None and not self._message:
-            self._message, self._message_at = line, index
+        elif self._cut_at is not None:
+            self._between.append((index, line))
         elif self._open is not None:
             _read_on(self._open, line)
 
     def close(self) -> None:
         """The report that is open is over. One that ends before its heading is a warning."""
         if self._cut_at is not None and self._open is None:
-            self._begin(_WARNING, self._message or _CUT, self._cut_at)
-        self._cut_at, self._message, self._open = None, "", None
+            _, message = self._between[0] if self._between else (0, _CUT)
+            self._begin(_WARNING, message, self._cut_at)
+        self._cut_at, self._between, self._open = None, [], None
 
     def _cut(self, index: int) -> None:
         if not self._is_heading_on(index):
             self.close()
-        self._cut_at, self._message = index, ""
+        self._cut_at, self._between = index, []
 
     def _head(self, rank: int, index: int, line: str) -> None:
         heading = HEADINGS[rank]
@@ -178,12 +178,13 @@ class _Reader:
         report = self._open
         if report is None or not self._is_heading_on(index):
             report = self._begin(rank, line, index if self._cut_at is None else self._cut_at)
-            if self._message:
-                report.lines.append(self._message_at)
-                report.title = self._message if heading.kind == "warning" else report.title
+            if self._between:  # the last of them: those before it may be other processors' lines
+                at, message = self._between[-1]
+                report.lines.append(at)
+                report.title = message if heading.kind == "warning" else report.title
         elif rank < report.rank:
             report.rank, report.title = rank, line
-        self._cut_at, self._message = None, ""
+        self._cut_at, self._between = None, []
         self._headed_at = index
         if index not in report.lines:
             report.lines.append(index)

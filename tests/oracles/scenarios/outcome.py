@@ -196,6 +196,20 @@ _leak("use-count", uses="2\n")
 _leak("allocations-cxl_context_alloc", contexts=SITES.format(2, 3, 40))
 
 
+@ok("availability_returns-mode-written-before-the-quiesce", is_nv=True)
+def _(s: Story) -> None:
+    s.drop_link("card0")
+    s.confirm("card0")
+    s.detected("card0")
+    with s.meaning("RewriteMode", Role.CLOSING, Fate.HARMLESS, afu=AFU):
+        key = s.begin(PROBE, "write_file", path="/sys/class/cxl/afu0.0/mode", text="afu_directed")
+        s.wait(10)
+        s.answer(key, "fail", errno="EIO")
+    s.quiesce(AFU)
+    s.quiesce(AFU2)
+    s.eeh_reset()
+
+
 @bad("resources_return-capacity", "capacity")
 def _(s: Story) -> None:
     strike(s)
