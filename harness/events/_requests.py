@@ -8,6 +8,8 @@ from harness.vocab.registers import Command, Register, command
 from harness.vocab.request import Request, Verb
 from harness.vocab.topology import Card
 
+IRQS_MAX = (1 << 15) - 1
+"""Most AFU interrupts that START_WORK can ask for: `num_interrupts` is an s16 (include/uapi/misc/cxl.h)."""
 START_WORK_NUM_IRQS = 2
 START_WORK_ERR_FF = 4
 START_WORK_UNKNOWN_FLAG = 1 << 63

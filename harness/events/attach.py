@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import ClassVar, Self
 
 from harness.events._beliefs import attached, changed, context
-from harness.events._requests import START_WORK_ERR_FF, START_WORK_NUM_IRQS, between, start_work
+from harness.events._requests import IRQS_MAX, START_WORK_ERR_FF, START_WORK_NUM_IRQS, between, start_work
 from harness.events._targets import opened
 from harness.vocab.event import Chooser, Event, Target
 from harness.vocab.request import Request
@@ -30,7 +30,7 @@ class Attach(Event):
 
     fd: str
     err_ff: bool
-    irqs: int = field(metadata=between(DEFAULT_IRQS, 2037))
+    irqs: int = field(metadata=between(DEFAULT_IRQS, IRQS_MAX))
     wed: int = field(metadata=between(1, (1 << 64) - 2))
 
     @classmethod

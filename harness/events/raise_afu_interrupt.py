@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import ClassVar, Self
 
 from harness.events._beliefs import context, map_of
-from harness.events._requests import between, store_command
+from harness.events._requests import IRQS_MAX, between, store_command
 from harness.events._targets import mapped
 from harness.vocab.event import Chooser, Event, Target
 from harness.vocab.registers import Command
@@ -23,7 +23,7 @@ class RaiseAfuInterrupt(Event):
     weight: ClassVar[int] = 25
 
     map: str
-    irq: int = field(metadata=between(1, 2037))
+    irq: int = field(metadata=between(1, IRQS_MAX))
 
     @classmethod
     def enabled(cls, sketch: Sketch, topology: Topology) -> Sequence[Target]:

@@ -83,7 +83,17 @@ def test_event_lowers_to_known_requests(cls, topology, examples):
         assert [problem for request in requests for problem in misfits(request)] == []
 
 
-@pytest.mark.parametrize("topology", [POWERNV, POWERVM, DEVICES], ids=["powernv", "powervm", "devices"])
+def with_interrupts(card):
+    """The card with as many interrupts as a PSL9 has."""
+    return replace(card, afus=tuple(replace(afu, irqs_max=4_087) for afu in card.afus))
+
+
+PSL9 = replace(POWERNV, cards=tuple(map(with_interrupts, POWERNV.cards)))
+
+
+@pytest.mark.parametrize(
+    "topology", [POWERNV, PSL9, POWERVM, DEVICES], ids=["powernv", "PSL9", "powervm", "devices"]
+)
 def test_drawn_fields_are_plain_and_allowed(topology, examples):
     for cls in EVENTS:
         for event in examples(topology, cls):
