@@ -141,10 +141,12 @@ def replay(
         _print(f"wrote {prepare.write_test(found, host, times, pytest_file)}")
         return
     replayed = []
+    oracles = tuple(registry.oracles().values())
     for url, group in by_url.items():
-        for item in replaying.replay(urls.opener(url), group, times, tuple(registry.oracles().values())):
-            _print(*console.replay_text(item))
-            replayed.append(item)
+        with console.counting(f"opening {url}", "performances") as watch:
+            for item in replaying.replay(urls.opener(url), group, times, oracles, watch):
+                _print(*console.replay_text(item))
+                replayed.append(item)
     raise typer.Exit(replaying.exit_code(replayed))
 
 
@@ -321,7 +323,7 @@ def score_(
     from harness.score import command
 
     chosen = command.extent(short, mutant or (), cases, sample, healthy)
-    with console.counting("scoring") as watch:
+    with console.counting("scoring", "tasks") as watch:
         done = command.perform(chosen, out, jobs, watch)
     _print(done.text.rstrip(), f"wrote {done.path}")
     raise typer.Exit(done.exit_code)

@@ -16,6 +16,8 @@ from harness.vocab.topology import Topology
 from harness.vocab.verdict import Verdict
 
 Watch = Callable[[Progress, float], None]
+Count = Callable[[int, int, float, str], None]
+"""Is told how many are done, of how many, the seconds gone by, and what came of the last."""
 _PLAIN_S = 10.0
 
 
@@ -60,12 +62,12 @@ def _live(budget: str) -> Iterator[Watch]:
 
 
 @contextmanager
-def counting(what: str, stream: TextIO | None = None) -> Iterator[Callable[[int, int, float, str], None]]:
-    """Tasks that have ended, of how many: a live line on a terminal; elsewhere a plain line every 10 s."""
+def counting(what: str, of_what: str, stream: TextIO | None = None) -> Iterator[Count]:
+    """How many of `of_what` are done: a live line on a terminal; elsewhere a plain line every 10 s."""
     stream = stream or sys.stderr
 
     def words(done: int, of: int, elapsed_s: float, last: str) -> str:
-        return f"{elapsed_s:5.0f} s  {done:,} of {of:,} tasks" + (f"  {last}" if last else "")
+        return f"{elapsed_s:5.0f} s  {done:,} of {of:,} {of_what}" + (f"  {last}" if last else "")
 
     if stream.isatty():
         from rich.console import Console  # noqa: PLC0415 - as in _live

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import count
 from math import sqrt
 from pathlib import Path
 
 from harness.hosts.host import Host
+from harness.run.deadline import Stopwatch
 from harness.run.judge import judge
 from harness.run.runner import Runner
 from harness.vocab.case import Case
@@ -65,26 +67,40 @@ def replay(
     cases: Sequence[tuple[Path, SavedCase]],
     times: int,
     oracles: Sequence[Oracle],
+    watch: Callable[[int, int, float, str], None] = lambda *_: None,
 ) -> Iterator[Replayed]:
     """Perform each of `cases` `times` times on one host, one after the other.
 
+    `watch` is told after each how many were performed, of how many, the seconds gone by, and what came of it.
     Raises InfraError when the host cannot be opened. A host that is lost meanwhile is not opened again: the
     cases that are left have its trouble.
     """
     runner = Runner(opener)
     lost = ""
+    stopwatch, done = Stopwatch(), count(1)
+
+    def performed(replayed: Replayed) -> None:
+        last = f"{replayed.path.stem}: {replayed.judgements[-1].verdict.value}"
+        watch(next(done), len(cases) * times, stopwatch.elapsed_s, last)
+
     try:
         for path, saved in cases:
             replayed = Replayed(path, saved, runner.url, trouble=lost)
             if not lost:
-                _perform(runner, replayed, times, oracles)
+                _perform(runner, replayed, times, oracles, performed)
                 lost = replayed.trouble if runner.is_lost else ""
             yield replayed
     finally:
         runner.close()
 
 
-def _perform(runner: Runner, replayed: Replayed, times: int, oracles: Sequence[Oracle]) -> None:
+def _perform(
+    runner: Runner,
+    replayed: Replayed,
+    times: int,
+    oracles: Sequence[Oracle],
+    performed: Callable[[Replayed], None],
+) -> None:
     case = replayed.saved.case
     if lacks(case, runner.topology):
         replayed.trouble = (
@@ -96,6 +112,7 @@ def _perform(runner: Runner, replayed: Replayed, times: int, oracles: Sequence[O
         replayed.judgements.append(judge(performance.history, oracles, performance.trouble))
         if performance.digest:
             replayed.digests.add(performance.digest)
+        performed(replayed)
         replayed.trouble = replayed.trouble or performance.trouble
         if runner.is_lost:
             return

@@ -9,12 +9,15 @@ from pathlib import Path
 import pytest
 
 from harness import registry
+from harness.hosts.inproc import InprocHost
 from harness.run.pytestfile import pytest_text
-from harness.run.replay import lacks, wilson
+from harness.run.replay import lacks, replay, wilson
 from harness.run.story import steps, story
 from harness.vocab.case import Case, Step, When
 from harness.wire import casefile
-from tests.run.cases import BAD_CASE, GOOD_CASE, LOAD, OPEN, case
+from harness.wire.casefile import SavedCase
+from tests.run.cases import BAD_CASE, GOOD_CASE, LOAD, NO_BAD_VALUE, OPEN, case
+from tests.run.fake import FakeSimulated
 from tests.topologies import POWERNV, POWERVM
 
 REGRESS = Path(__file__).parents[2] / "fixtures" / "cases" / "regress"
@@ -45,6 +48,20 @@ def test_everything_that_is_lacking_is_said() -> None:
         "3 cards, this has 2",
         "the features moon",
     ]
+
+
+def test_each_performance_is_told_to_who_watches() -> None:
+    told: list[tuple[int, int, str]] = []
+    cases = [(Path("bad.json"), SavedCase(BAD_CASE, "")), (Path("good.json"), SavedCase(GOOD_CASE, ""))]
+    found = replay(
+        lambda: InprocHost("inproc:", FakeSimulated(mutant="bad")),
+        cases,
+        2,
+        [NO_BAD_VALUE],
+        lambda done, of, _s, last: told.append((done, of, last)),
+    )
+    assert [item.failed for item in found] == [2, 0]
+    assert told == [(1, 4, "bad: fail"), (2, 4, "bad: fail"), (3, 4, "good: pass"), (4, 4, "good: pass")]
 
 
 def test_a_story_has_one_line_a_step_in_the_words_of_its_event() -> None:
