@@ -73,7 +73,7 @@ def replay(
 
     `watch` is told after each how many were performed, of how many, the seconds gone by, and what came of it.
     Raises InfraError when the host cannot be opened. A host that is lost meanwhile is not opened again: the
-    cases that are left have its trouble.
+    cases that are left have its trouble. What was performed is given before a KeyboardInterrupt is passed on.
     """
     runner = Runner(opener)
     lost = ""
@@ -87,7 +87,12 @@ def replay(
         for path, saved in cases:
             replayed = Replayed(path, saved, runner.url, trouble=lost)
             if not lost:
-                _perform(runner, replayed, times, oracles, performed)
+                try:
+                    _perform(runner, replayed, times, oracles, performed)
+                except KeyboardInterrupt:
+                    replayed.trouble = "interrupted"
+                    yield replayed
+                    raise
                 lost = replayed.trouble if runner.is_lost else ""
             yield replayed
     finally:

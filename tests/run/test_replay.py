@@ -14,6 +14,9 @@ from harness.run.pytestfile import pytest_text
 from harness.run.replay import lacks, replay, wilson
 from harness.run.story import steps, story
 from harness.vocab.case import Case, Step, When
+from harness.vocab.history import History
+from harness.vocab.oracle import Oracle
+from harness.vocab.verdict import Finding
 from harness.wire import casefile
 from harness.wire.casefile import SavedCase
 from tests.run.cases import BAD_CASE, GOOD_CASE, LOAD, NO_BAD_VALUE, OPEN, case
@@ -62,6 +65,24 @@ def test_each_performance_is_told_to_who_watches() -> None:
     )
     assert [item.failed for item in found] == [2, 0]
     assert told == [(1, 4, "bad: fail"), (2, 4, "bad: fail"), (3, 4, "good: pass"), (4, 4, "good: pass")]
+
+
+def test_an_interruption_leaves_what_was_performed() -> None:
+    asked: list[History] = []
+
+    def interrupted(history: History) -> list[Finding]:
+        asked.append(history)
+        if len(asked) == 3:
+            raise KeyboardInterrupt
+        return []
+
+    oracle = Oracle("interrupted", "Somebody presses Ctrl-C", interrupted)
+    saved = SavedCase(GOOD_CASE, "")
+    items = replay(lambda: InprocHost("inproc:", FakeSimulated()), [(Path("one.json"), saved)], 5, [oracle])
+    found = next(items)
+    assert (len(found.judgements), found.trouble) == (2, "interrupted")
+    with pytest.raises(KeyboardInterrupt):
+        next(items)
 
 
 def test_a_story_has_one_line_a_step_in_the_words_of_its_event() -> None:
