@@ -307,6 +307,26 @@ def test_the_kernel_finds_a_frozen_pe_by_itself_and_recovers_the_device(real: Ba
     assert len(real.why_booted) == boots
 
 
+def test_a_plain_kernel_waits_a_minute_for_a_device_that_eeh_keeps_from_answering(
+    real: BareMetalHost,
+) -> None:
+    wait = "/sys/module/pciprep/parameters/wait"
+    freeze = {"what": "freeze_eeh_pe", "with": {"device": "0004:01:00.0"}}
+    said = played(
+        real,
+        ("write_file", {"path": wait, "text": "1"}),
+        ("inject", freeze),
+        ("sleep", {"ms": 85_000}),
+        ("write_file", {"path": wait, "text": "0"}),
+    )
+    logged = {line["raw"].partition(";")[2]: line["t"] for line in said if line["is"] == "log"}
+    assert "e1000e 0004:01:00.0: not ready 65535ms after bus reset; giving up" in logged
+    reset_us, recovered_us = (
+        logged[f"EEH: {text}"] for text in ("Reset without hotplug activity", "Recovery successful.")
+    )
+    assert recovered_us - reset_us > 60_000_000
+
+
 @pytest.mark.parametrize(
     ("story", "shows"),
     [

@@ -4,7 +4,7 @@
  *
  * - After it has reset a bus, the PCI core waits for the devices below to answer. On this machine EEH blocks their
  *   configuration space meanwhile, so that this takes the whole 65 s that the core is patient for. Devices that
- *   need no time after power-up (d3cold_delay 0) are not waited for. With wait=1 they are, as on a plain kernel.
+ *   need no time after power-up (d3cold_delay 0) are not waited for. While `wait` is 1 they are, as on a plain kernel.
  * - The nvme driver does without shadow doorbells. QEMU 7.2 forgets their event index when they are set up anew. A
  *   request that was under way at a reset is done before that, and from then on the driver rings no doorbell: all
  *   requests of that queue time out, again after each reset. The command that sets them up is made one that the
@@ -25,16 +25,32 @@
 #include <asm/eeh.h>
 #include <asm/pci-bridge.h>
 
+#define PLAIN_DELAY_MS 100 /* PCI_PM_D3COLD_WAIT of drivers/pci/pci.h */
+
 static bool wait;
-module_param(wait, bool, 0444);
-MODULE_PARM_DESC(wait, "let the PCI core wait for devices after a reset of their bus");
 
 static int device_changed(struct notifier_block *block, unsigned long what, void *device)
 {
-	if (what == BUS_NOTIFY_ADD_DEVICE && !wait)
-		to_pci_dev(device)->d3cold_delay = 0;
+	if (what == BUS_NOTIFY_ADD_DEVICE)
+		to_pci_dev(device)->d3cold_delay = wait ? PLAIN_DELAY_MS : 0;
 	return NOTIFY_OK;
 }
+
+static int set_wait(const char *text, const struct kernel_param *parameter)
+{
+	struct pci_dev *device = NULL;
+	int error = param_set_bool(text, parameter);
+
+	if (error)
+		return error;
+	for_each_pci_dev(device)
+		device_changed(NULL, BUS_NOTIFY_ADD_DEVICE, &device->dev);
+	return 0;
+}
+
+static const struct kernel_param_ops wait_ops = { .set = set_wait, .get = param_get_bool };
+module_param_cb(wait, &wait_ops, &wait, 0644);
+MODULE_PARM_DESC(wait, "let the PCI core wait for devices after a reset of their bus");
 
 static struct notifier_block watch = { .notifier_call = device_changed };
 
