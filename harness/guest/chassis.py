@@ -31,7 +31,7 @@ _STATE, _STATE_BYTES = 0x18_0000, 0x1000  # in the mailbox's memory: capicard/ca
 _FLAG = struct.Struct("<I")
 _SPA_BYTES = 16 * 128
 _FUNDAMENTAL = 3
-_THAW_MMIO = 1
+_THAW_MMIO, _THAW_DMA = 1, 2
 _LINK_LOST_US = 2_000_000  # firmware is busy with the reset until then
 _FLUSH, _FLUSH_STATUS, _FLUSHED = 1 << 32, 3 << 34, 3 << 34
 _EINVAL, _EOPNOTSUPP = -22, -95
@@ -58,6 +58,10 @@ class Phb(Protocol):
 
     def fence(self) -> None:
         """Freeze all that is below the bridge."""
+        ...
+
+    def let_through(self, *, is_mmio: bool, is_dma: bool) -> None:
+        """Let accesses, DMA or both through again, because firmware is about to."""
         ...
 
 
@@ -239,6 +243,13 @@ class Chassis:
             card.thaw()
         return Reply()
 
+    def _thaw_bridge(self, call: Call) -> Reply:
+        """The PE of a device that is no card; the bridge that carries the agent never freezes."""
+        if bridge := self._bridges.get(call.opcode):
+            what = call.args[1]
+            bridge.let_through(is_mmio=bool(what & _THAW_MMIO), is_dma=bool(what & _THAW_DMA))
+        return Reply()
+
     def _freeze(self, call: Call) -> Reply:
         """The kernel freezes the PE itself, as before a reset; that is no error."""
         self._card(call).hold(call.args[0])
@@ -324,6 +335,7 @@ _ANSWERS: Mapping[Kind, Callable[[Chassis, Call], Reply]] = {
     Kind.RESET: Chassis._reset,
     Kind.THAW: Chassis._thaw,
     Kind.FREEZE: Chassis._freeze,
+    Kind.THAW_PHB: Chassis._thaw_bridge,
 }
 _FAULTS: Mapping[str, Callable[[Chassis, Mapping[str, Any]], None]] = {
     "freeze": Chassis._freeze_card,

@@ -51,6 +51,7 @@ class Kind(IntEnum):
     RESET = 8  # opcode: card; args: 1 hot or 3 fundamental, whether EEH recovers
     THAW = 9  # opcode: card; args: EEH PE, 1 MMIO or 2 DMA or 3 both
     FREEZE = 10  # likewise
+    THAW_PHB = 11  # opcode: PHB above no card; args as of THAW
 
 
 class Do(IntEnum):

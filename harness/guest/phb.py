@@ -56,10 +56,7 @@ _TVES_PER_PE = 2
 
 @dataclass(frozen=True, slots=True)
 class Hiding:
-    """The device below a PHB: the BAR that a ROM is laid over, the ROM's size, and whether it is its own.
-
-    Without a ROM (size 0) nothing is blocked, and a freeze is seen by firmware and kernel only.
-    """
+    """The device below a PHB: the BAR that a ROM is laid over, the ROM's size, and whether it is its own."""
 
     bar: int
     rom_bytes: int
@@ -125,6 +122,17 @@ class Phb:
                 self._write(_PESTB, self._pe, 0)
             self.look()
 
+    def let_through(self, *, is_mmio: bool, is_dma: bool) -> None:
+        """Let through at once what firmware is about to thaw; `look` notices it late. Raises InfraError."""
+        with self._lock:
+            if self._pe is None:
+                return
+            with self._still():
+                if is_mmio:
+                    self._expose()
+                if is_dma:
+                    self._let_dma()
+
     def inject(self, armed: int, outbound: int) -> None:
         """Do what was written to the injection registers; zero: nothing was. Raises InfraError."""
         for register, value, act in (
@@ -174,9 +182,8 @@ class Phb:
                 self._write(_PESTA, pe, _FIRST_BIT)
                 self._write(_PESTB, pe, _FIRST_BIT)
                 self._set_peev(pe, is_set=True)
-                if self._hiding.rom_bytes:
-                    self._hide()
-                if self._hiding.rom_bytes and not self._hiding.is_own:  # cards do no DMA
+                self._hide()
+                if not self._hiding.is_own:  # cards do no DMA
                     self._stop_dma(pe)
             self.freezes += held is None
         if held is None:

@@ -26,16 +26,14 @@ DISK_BYTES = 32 << 20
 HIDINGS: Mapping[int, Hiding] = {
     **{phb: Hiding(2, CARD_BYTES, is_own=True) for phb in CARD_PHBS},
     E1000E_PHB: Hiding(0, 512 << 10),  # its four BARs lie side by side in as many bytes
-    # An NVMe request that is cut off, by hidden doorbells or without DMA, leaves its queue stuck after the
-    # reset; the cause was not found. Seen with QEMU 7.2, which offers shadow doorbells.
-    NVME_PHB: Hiding(0, 0),
+    NVME_PHB: Hiding(0, 16 << 10),
     RTL8139_PHB: Hiding(1, 4 << 10),  # a driver without error handlers: EEH unplugs it and plugs it in again
 }
 """The PHBs whose devices can freeze, and what is hidden of them then."""
 
 LAYOUT = Layout(
     {"mailbox": MAILBOX_BYTES, **{f"card{n}": CARD_BYTES for n in range(len(CARD_PHBS))}},
-    tuple(sorted({hiding.rom_bytes for hiding in HIDINGS.values() if hiding.rom_bytes})),
+    tuple(sorted({hiding.rom_bytes for hiding in HIDINGS.values()})),
     {DISK: DISK_BYTES},
 )
 
@@ -102,7 +100,7 @@ def _cards(files: GuestFiles) -> Iterator[str]:
 def _shutters(files: GuestFiles) -> Iterator[str]:
     """Devices that no guest sees, whose ROMs hide others: see `phb.py`."""
     for phb, hiding in HIDINGS.items():
-        if hiding.rom_bytes and not hiding.is_own:
+        if not hiding.is_own:
             rom = files.all_ones(hiding.rom_bytes)
             yield from ("-device", f"pci-testdev,bus=port{phb},addr=1.0,romfile={rom}")
 

@@ -47,6 +47,9 @@ class Bridge:
         self.asked.append("fence")
         self.is_frozen = True
 
+    def let_through(self, *, is_mmio: bool, is_dma: bool) -> None:
+        self.asked.append(f"let through {is_mmio=} {is_dma=}")
+
 
 class Guest:
     """Does what driver and module do: stores registers, and sends calls."""
@@ -57,7 +60,8 @@ class Guest:
         self.memories = [CardMemory(directory / f"{name}.mem") for name in CARD_NAMES]
         self.mailbox = mmap.mmap(-1, MAILBOX_BYTES)
         self.bridges = [Bridge() for _ in CARD_NAMES]
-        self.chassis = Chassis(self.memories, self.mailbox, self.bridges)
+        self.others = {4: Bridge()}
+        self.chassis = Chassis(self.memories, self.mailbox, self.bridges, self.others)
         self.now_us = 1_000_000
         self.spas = [bytearray(16 * 128), bytearray(16 * 128)]
         self.send(Kind.HELLO)
@@ -278,6 +282,17 @@ def test_psl_errors(guest: Guest) -> None:
     guest.memories[1].store(Psl.ERR_IVTE, 0xC000)
     assert guest.console("psl_interrupt", card="card1").actions == raised(0xC000, card=1)
     assert guest.console("psl_interrupt", card="card0").actions == [], "no driver has said where it goes"
+
+
+def test_the_bridge_above_another_device_is_told_of_a_thaw_and_others_are_left_alone(guest: Guest) -> None:
+    guest.send(Kind.THAW_PHB, 4, 0xFD, DMA)
+    guest.send(Kind.THAW_PHB, 4, 0xFD, MMIO | DMA)
+    guest.send(Kind.THAW_PHB, 1, 0, MMIO)
+    assert guest.others[4].asked == [
+        "let through is_mmio=False is_dma=True",
+        "let through is_mmio=True is_dma=True",
+    ]
+    assert not any(bridge.asked for bridge in guest.bridges)
 
 
 def test_faults_that_are_none(guest: Guest) -> None:

@@ -139,6 +139,21 @@ def test_the_end_of_a_freeze_is_noticed_piece_by_piece(fake: FakePhb) -> None:
     assert (fake.tables[TVT, 2 * PE], fake.tables[TVT, 2 * PE + 1]) == (0x11, 0x22)
 
 
+def test_what_firmware_is_about_to_thaw_gets_through_before_it_does(fake: FakePhb) -> None:
+    phb = connected(fake)
+    phb.freeze()
+    phb.let_through(is_mmio=False, is_dma=True)
+    assert (fake.tables[TVT, 2 * PE], fake.tables[TVT, 2 * PE + 1]) == (0x11, 0x22)
+    assert fake.config[SHUTTER | ROM] & 1
+    phb.let_through(is_mmio=True, is_dma=False)
+    assert not fake.config[SHUTTER | ROM] & 1
+    assert phb.is_frozen
+    fake.tables[PESTA, PE] = fake.tables[PESTB, PE] = 0
+    phb.look()
+    assert not phb.is_frozen
+    assert not fake.is_peev_set
+
+
 def test_other_pes_stay_frozen(fake: FakePhb) -> None:
     fake.tables[PEEV, PE // 64] = 1
     phb = connected(fake)
@@ -163,14 +178,6 @@ def test_a_card_hides_behind_its_own_rom(fake: FakePhb) -> None:
     assert fake.config[DEVICE | ROM] == 0x80400001
     phb.thaw()
     assert fake.config[DEVICE | ROM] == 0x80400000
-
-
-def test_without_a_rom_nothing_is_blocked(fake: FakePhb) -> None:
-    phb = connected(fake, HIDINGS[5])
-    phb.freeze()
-    assert fake.is_peev_set
-    assert fake.config[SHUTTER | ROM] == 0
-    assert fake.tables[TVT, 2 * PE] == 0x11
 
 
 def test_a_fence_is_a_freeze_that_firmware_escalates_once(fake: FakePhb) -> None:

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * What the EEH core does to a card's PE, as the host has to know: resets, thaws, freezes.
+ * What the EEH core does to a PE, as the host has to know: resets, thaws and freezes of cards', thaws of others'.
  *
  * The kernel performs them by calls of the firmware, which act on QEMU's PHB; nothing there is a card. So the
  * kernel's own functions are watched with kprobes. All run with preemption off.
@@ -16,9 +16,9 @@ static u64 argument(struct pt_regs *regs, unsigned int number)
 	return regs->gpr[3 + number];
 }
 
-static void tell(struct card *card, u64 kind, u64 a, u64 b)
+static void tell(u64 kind, u64 whom, u64 a, u64 b)
 {
-	struct call call = { .kind = kind, .opcode = card->index, .args = { a, b } };
+	struct call call = { .kind = kind, .opcode = whom, .args = { a, b } };
 	unsigned long flags = mailbox_lock();
 
 	mailbox_exchange_locked(&call);
@@ -36,32 +36,36 @@ static int before_reset(struct kprobe *probe, struct pt_regs *regs)
 		return 0;
 	for (index = 0; index < cards_count(); index++)
 		if (card_at(index)->phb == pe->phb)
-			tell(card_at(index), KIND_RESET, option, !!(pe->state & EEH_PE_RECOVERING));
+			tell(KIND_RESET, index, option, !!(pe->state & EEH_PE_RECOVERING));
 	return 0;
 }
 
-/* opal_pci_eeh_freeze_clear(phb, pe, what), and likewise _set. */
-static int on_state(struct pt_regs *regs, u64 kind)
+/* opal_pci_eeh_freeze_clear(phb, pe, what), and likewise _set. Says whether there is a card. */
+static bool on_state(struct pt_regs *regs, u64 kind)
 {
-	u64 phb = argument(regs, 0);
-	u64 pe = argument(regs, 1);
-	u64 what = argument(regs, 2);
 	unsigned int index;
 
-	for (index = 0; index < cards_count(); index++)
-		if (card_at(index)->opal_id == phb)
-			tell(card_at(index), kind, pe, what);
-	return 0;
+	for (index = 0; index < cards_count(); index++) {
+		if (card_at(index)->opal_id == argument(regs, 0)) {
+			tell(kind, index, argument(regs, 1), argument(regs, 2));
+			return true;
+		}
+	}
+	return false;
 }
 
+/* A device must find that its DMA gets through as soon as its driver starts it again. */
 static int before_thaw(struct kprobe *probe, struct pt_regs *regs)
 {
-	return on_state(regs, KIND_THAW);
+	if (!on_state(regs, KIND_THAW))
+		tell(KIND_THAW_PHB, argument(regs, 0), argument(regs, 1), argument(regs, 2));
+	return 0;
 }
 
 static int before_freeze(struct kprobe *probe, struct pt_regs *regs)
 {
-	return on_state(regs, KIND_FREEZE);
+	on_state(regs, KIND_FREEZE);
+	return 0;
 }
 
 static struct kprobe probes[] = {

@@ -17,10 +17,6 @@
 #include <linux/of.h>
 #include <asm/pci-bridge.h>
 
-static bool keep_reset_delay;
-module_param(keep_reset_delay, bool, 0444);
-MODULE_PARM_DESC(keep_reset_delay, "wait for devices after a bus reset as Linux does, which EEH turns into 65 s");
-
 static struct card cards[CARDS_MAX];
 static unsigned int count;
 
@@ -51,16 +47,10 @@ static u64 opal_id_of(struct pci_controller *phb)
 	return id ? of_read_number(id, 2) : ~0ULL;
 }
 
-/*
- * After a bus reset the PCI core asks the device whether it is ready again, which EEH does not let through, so
- * that each time it waits for all of 65 s. Devices that need no time after a reset are not asked.
- */
 static void see(struct pci_dev *device, unsigned long event)
 {
 	struct card *card = card_on(device->bus);
 
-	if (event == BUS_NOTIFY_ADD_DEVICE && !keep_reset_delay)
-		device->d3cold_delay = 0;
 	if (!card || pci_is_root_bus(device->bus) || device->devfn != CARD_DEVFN)
 		return;
 	if (event == BUS_NOTIFY_ADD_DEVICE || event == BUS_NOTIFY_DEL_DEVICE) {

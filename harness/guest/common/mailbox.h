@@ -57,6 +57,7 @@ enum request_kind {
 	KIND_RESET = 8,		/* opcode: card; args[0]: 1 hot, 3 fundamental; args[1]: EEH recovers */
 	KIND_THAW = 9,		/* opcode: card; args[0]: EEH PE, args[1]: 1 MMIO, 2 DMA, 3 both */
 	KIND_FREEZE = 10,	/* likewise */
+	KIND_THAW_PHB = 11,	/* opcode: PHB above no card; args as of KIND_THAW */
 };
 
 #define REQUEST_MAY_SLEEP	(1 << 0)	/* the caller can be parked */
