@@ -46,6 +46,7 @@ _BEHIND_BACK = frozenset({"ResetSilently", "OpenFlashNode", "RaiseTransientError
 _FAR_AWAY = frozenset(
     {"ResetCard", "FreezeEehPe", "FencePhb", "DropLink", "RaisePslError", "RecoverCapp", "ThawEehPe"}
 )
+_LINK_DOWN = _FAR_AWAY | _HANGS | {"ForceRecovery"}  # EEH tells drivers so, error or not
 
 # What a line may say in a case with one of these events. A dedicated context's fault registers are cleared by
 # any purge, and the kernel itself says that it is most likely harmless.
@@ -54,9 +55,9 @@ _EXCUSED: dict[str, frozenset[str]] = {
     "native_irq_err": frozenset({"RaisePslInterrupt"}),
     "Unexpected return code": frozenset({"AnswerHcall"}),
     "Unable to get IRQ info": _BEHIND_BACK,
-    "Device link is down, refusing to attach process": _FAR_AWAY | _HANGS,
-    "Device link is down, refusing to activate": _FAR_AWAY | _HANGS,
-    "Refusing to enable afu while link down": _FAR_AWAY | _HANGS,
+    "Device link is down, refusing to attach process": _LINK_DOWN,
+    "Device link is down, refusing to activate": _LINK_DOWN,
+    "Refusing to enable afu while link down": _LINK_DOWN,
     "WARNING: AFU control timed out": _FAR_AWAY | _HANGS,
     "WARNING: PSL Purge timed out": _FAR_AWAY | _HANGS,
     "WARNING: Process Element Command timed out": _FAR_AWAY | _HANGS | _REFUSALS,

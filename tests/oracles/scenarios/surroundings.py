@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from harness.vocab.event import NEMESIS, Fate, Role
 from tests.oracles.build import FFS, Story
-from tests.oracles.scenarios.base import AFU, OTHER, bad, leave, ok, strike
+from tests.oracles.scenarios.base import AFU, AFU2, OTHER, bad, leave, ok, strike
 
 # others_undisturbed ------------------------------------------------------------------------------------
 
@@ -70,6 +70,19 @@ def _(s: Story) -> None:
     with s.meaning("ResetSilently", Role.WORKLOAD, Fate.HARMLESS, (), card="card1"):
         pass
     s.warn("drivers/misc/cxl/context.c:288", "__detach_context")
+
+
+@ok("kernel_log_is_clean-attach-meets-a-forced-recovery", is_nv=True)
+def _(s: Story) -> None:
+    with s.meaning("ForceRecovery", Role.CONTROL, Fate.HIDDEN, [AFU, AFU2], card="card0"):
+        s.do(NEMESIS, "write_file", path="/sys/kernel/debug/powerpc/eeh_force_recover", text="0:1")
+    s.open("a0", "c0", "afu0.0s")
+    s.log("------------[ cut here ]------------", 4)
+    s.log("EEH: Collect temporary log")
+    s.log("Device link is down, refusing to attach process!", 4)
+    where = "drivers/misc/cxl/native.c:1013 native_attach_process+0x138/0x188 [cxl]"
+    s.log(f"WARNING: CPU: 0 PID: 147 at {where}", 4)
+    s.fail_ioctl("a0", "c0", "START_WORK", "EIO")
 
 
 @bad("kernel_log_is_clean-bug", "null-pointer-cxl_context_detach-cxl_release")
