@@ -1247,7 +1247,7 @@ def probe_line(line: str) -> str:
         # What does not look so on some version of the kernel stays in the kernel's words.
         with contextlib.suppress(KeyError, ValueError):
             text = probe[5](dict(word.split("=", 1) for word in text.split()))
-    task = head.partition(" [")[0].strip()
+    task = head.partition(" [")[0].strip().rpartition("-")[2]  # by its number: the name may come to be known
     if event == EEH_ASKED:
         asked[task] = eeh_pe_text(text)
         return ""

@@ -50,9 +50,9 @@ class Host:
     def log(self, line: str) -> None:
         os.write(self._kmsg, line.encode() + b"\n")
 
-    def trace(self, text: str, at: float | None = None) -> None:
+    def trace(self, text: str, at: float | None = None, task: str = "kworker/0:1-23") -> None:
         at = time.monotonic() if at is None else at
-        os.write(self._trace, f"  kworker/0:1-23    [000] d.h1.    {at:.6f}: {text}\n".encode())
+        os.write(self._trace, f"  {task}    [000] d.h1.    {at:.6f}: {text}\n".encode())
 
     def close(self) -> None:
         self.agent.leave()
@@ -216,6 +216,23 @@ def test_probes_are_told_in_the_protocols_words_and_trigger(host: Host) -> None:
         "cxl_attach: afu0.0 pid=1 pe=1 wed=0x0 irqs=1 amr=0x0",
     ]
     assert kinds(replies, step) == ["ok"]
+
+
+def test_what_a_task_asked_is_known_when_its_name_is_not_yet_and_never_of_another_task(host: Host) -> None:
+    steps = going()
+    steps.add("a0", ("sleep", {"ms": 200}))
+    replies = started(host, steps)
+    for task, text in (
+        ("<...>-152", "capi_eeh_asked: (pnv_eeh_get_state+0x0/0x1) phb=0 pe=509"),
+        ("eehd-33", "capi_eeh_state: (eeh_ops_get_state+0x1/0x2 <- pnv_eeh_get_state) state=24"),
+        ("python3-152", "capi_eeh_state: (eeh_ops_get_state+0x1/0x2 <- pnv_eeh_get_state) state=0"),
+    ):
+        host.trace(text, task=task)
+    replies += host.agent.to_end()
+    assert [raw.split(": ", 1)[1] for raw in raws(replies, "trace")] == [
+        "pnv_eeh_get_state: frozen=0",
+        "pnv_eeh_get_state: PHB#0 PE#1fd frozen=1",
+    ]
 
 
 def test_the_trace_is_set_up_and_taken_away_again(host: Host) -> None:
