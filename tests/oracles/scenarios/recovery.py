@@ -7,12 +7,12 @@ from tests.oracles.build import Story
 from tests.oracles.scenarios.base import AFU, AFU2, OTHER, bad, leave, ok, strike
 
 
-def lose_link(s: Story) -> None:
-    """The link of an idle card goes down, and the driver quiesces its AFUs."""
+def lose_link(s: Story, *purged: int) -> None:
+    """The link of a card goes down, and the driver quiesces its AFUs; the first has contexts `purged`."""
     s.drop_link("card0")
     s.confirm("card0")
     s.detected("card0")
-    s.quiesce(AFU)
+    s.quiesce(AFU, *purged)
     s.quiesce(AFU2)
 
 
@@ -137,11 +137,7 @@ def _(s: Story) -> None:
 @ok("phases_in_order-nested-error", is_nv=True)
 def _(s: Story) -> None:
     s.attach("a0", "c0", "afu0.0s", 0)
-    s.drop_link("card0")
-    s.confirm("card0")
-    s.detected("card0")
-    s.quiesce(AFU, 0)
-    s.quiesce(AFU2)
+    lose_link(s, 0)
     s.log("EEH: Reset without hotplug activity")
     s.log("EEH: Beginning: 'slot_reset'")
     lose_link(s)
@@ -153,11 +149,7 @@ def _(s: Story) -> None:
 @ok("phases_in_order-looked-at-in-the-reset", is_nv=True)
 def _(s: Story) -> None:
     s.attach("a0", "c0", "afu0.0s", 0)
-    s.drop_link("card0")
-    s.confirm("card0")
-    s.detected("card0")
-    s.quiesce(AFU, 0)
-    s.quiesce(AFU2)
+    lose_link(s, 0)
     s.log("EEH: Reset without hotplug activity")
     s.confirm("card0", comm="a0")
     s.log("EEH: Beginning: 'slot_reset'")
