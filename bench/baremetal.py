@@ -55,7 +55,7 @@ def figures(quick: bool) -> Iterator[Callable[[], Figure]]:
 
     def first_case() -> Figure:
         name = "bare-metal guest: start to first case, seconds"
-        return Figure(name, played(cases).first_s, 15, "two emulated processors", is_at_least=False)
+        return Figure(name, played(cases).first_s, 15, "three emulated processors", is_at_least=False)
 
     def share() -> Figure:
         found = played(cases)
