@@ -14,6 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from harness.guest import cache, initramfs, module, stdlib, userland
+from harness.guest.kernelmodules import DRIVER, WANTED, KernelModules
 from harness.guest.packages import Archive, Chosen, sha256_of, unpack
 from harness.guest.redirect import redirect
 from harness.guest.tools import CROSS, require, run
@@ -127,16 +128,13 @@ def _make(chosen: Chosen, downloads: Path, work: Path, result: Path, say: Say) -
     packages.mkdir()
     say("unpacks the packages")
     unpack(chosen.packages, downloads, packages)
-    driver = userland.kernel_module(packages, chosen.kernel, userland.DRIVER)
+    theirs = KernelModules(packages, chosen.kernel)
+    driver, modules = theirs.file(DRIVER), theirs.in_order(WANTED)
     own: dict[str, Path] = {}
     symvers: dict[str, Path] = {}
     for name in module.NAMES:
         say(f"builds {name}")
         own[name], symvers[name] = module.build(packages, chosen.kernel, name, work / name)
-    modules = {
-        folder: [userland.kernel_module(packages, chosen.kernel, name) for name in names]
-        for folder, names in userland.MODULES.items()
-    }
     say("redirects the driver")
     code: dict[str, str] = {}
     for platform, simulator in _BELOW.items():

@@ -26,7 +26,7 @@ _HERE = Path(__file__).parent
 ROOTFS = _HERE / "rootfs"
 AGENT = _HERE.parent / "agent" / "agent.py"
 
-_BUILDERS = ("build", "initramfs", "module", "redirect", "stdlib", "userland")
+_BUILDERS = ("build", "initramfs", "kernelmodules", "module", "redirect", "stdlib", "userland")
 _PREFIX = "guest-"
 _KEPT_BUILDS = 2
 _ADVICE = "run `make guest`"

@@ -18,41 +18,6 @@ PROGRAMS = ("bin/busybox", "usr/sbin/dropbear", "usr/bin/dropbearkey", f"usr/bin
 
 LINKS = {"init": "bin/busybox", "bin/sh": "busybox", "usr/bin/python3": PYTHON}
 
-MODULES: Mapping[str, tuple[str, ...]] = {
-    "common": (
-        "drivers/virtio/virtio",
-        "drivers/virtio/virtio_ring",
-        "drivers/virtio/virtio_pci_modern_dev",
-        "drivers/virtio/virtio_pci_legacy_dev",
-        "drivers/virtio/virtio_pci",
-        "net/core/failover",
-        "drivers/net/net_failover",
-        "drivers/net/virtio_net",
-        "drivers/char/virtio_console",
-    ),
-    "powervm": (),
-    "powernv": (
-        "crypto/crct10dif_common",
-        "crypto/crct10dif_generic",
-        "lib/crc-t10dif",
-        "lib/crc64",
-        "crypto/crc64_rocksoft_generic",
-        "lib/crc64-rocksoft",
-        "block/t10-pi",
-        "drivers/nvme/host/nvme-core",
-        "drivers/nvme/host/nvme",
-        "drivers/net/ethernet/intel/e1000e/e1000e",
-        "drivers/net/mii",
-        "drivers/net/ethernet/realtek/8139cp",
-    ),
-}
-"""Modules of the kernel by the platform that loads them, in the order in which they need each other.
-
-Our own and the driver come after them.
-"""
-
-DRIVER = "drivers/misc/cxl/cxl"
-
 _LIBRARY_FOLDERS = ("lib/powerpc64le-linux-gnu", "usr/lib/powerpc64le-linux-gnu", "lib64")
 _LOADER = "ld64.so.2"
 
@@ -85,17 +50,6 @@ def tree(
     }
     entries |= dict(_own(own_files))
     return entries | {"dev": directory(), "dev/console": console(), "root": directory(0o700)}
-
-
-def kernel_module(packages: Path, release: str, name: str) -> Path:
-    """The file of a module of the kernel. Raises InfraError when that kernel was built without it."""
-    path = packages / "lib/modules" / release / "kernel" / f"{name}.ko"
-    if not path.is_file():
-        raise InfraError(
-            f"kernel {release} has no module {name}.ko: Debian built it otherwise than this guest needs it; "
-            "report it, or use an older build of the guest"
-        )
-    return path
 
 
 def is_compiled() -> bool:

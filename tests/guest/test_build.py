@@ -14,7 +14,7 @@ import pytest
 
 from harness.guest import __main__ as door
 from harness.guest import build as builder
-from harness.guest import cache, initramfs, module, tools, userland
+from harness.guest import cache, initramfs, module, tools
 from harness.guest.packages import Chosen, Package, sha256_of
 from harness.vocab.errors import InfraError
 from harness.vocab.verdict import ExitCode
@@ -260,11 +260,6 @@ def test_no_index_at_all_is_an_error_that_says_why(bench: Bench, monkeypatch: py
         bench.build()
     with pytest.raises(InfraError, match="build without --offline"):
         builder.build(bench.said.append, is_offline=True)
-
-
-def test_a_kernel_without_the_driver_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(InfraError, match=rf"kernel {KERNEL} has no module drivers/misc/cxl/cxl\.ko"):
-        userland.kernel_module(tmp_path, KERNEL, userland.DRIVER)
 
 
 @pytest.mark.parametrize(

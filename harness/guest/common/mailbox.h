@@ -3,7 +3,7 @@
  * The layout of the mailbox: memory that the guest and the program on the host share.
  *
  * Everything is little endian and naturally aligned. The guest is the only one that asks; one request at
- * a time. Both sides keep this table by hand, so a change of it is a change of MAILBOX_VERSION.
+ * a time. Both sides keep this table by hand, so whoever moves something in it changes MAILBOX_VERSION.
  *
  * How a request travels on a PowerVM guest, and why guest time stands still meanwhile (a bare-metal one
  * rings the device's own doorbell and waits, see capicard/doorbell.c):
