@@ -19,7 +19,7 @@ from harness.oracles._disturbance import (
     scripted_hcalls,
     was_unbound,
 )
-from harness.oracles._episode import RECOVERY_US, Episode, episodes
+from harness.oracles._episode import RECOVERY_US, Episode, episodes, is_recovering
 from harness.oracles._memo import end_us, ms
 from harness.oracles._probe import PROBES, is_given_up, is_held_by_others, is_refused_by_phyp, probing_from_us
 from harness.vocab.history import History, Operation
@@ -49,7 +49,9 @@ def judge(history: History) -> Iterator[Finding]:
 
 def _failure(history: History, operation: Operation, began_us: int) -> Iterator[Finding]:
     afu = _afu(history, operation)
-    if afu is None or _is_excused(history, afu, operation, began_us):
+    if afu is None or _is_early(history, afu.name, operation):
+        return
+    if _is_excused(history, afu, operation, began_us):
         return
     assert operation.end is not None
     why = operation.errno or operation.answer.get("signal", "")
@@ -72,7 +74,6 @@ def _is_excused(history: History, afu: Afu, operation: Operation, began_us: int)
         or _has_other_mode(history, afu, operation)
         or is_held_by_others(history, afu.name, operation)
         or is_refused_by_phyp(history, operation)
-        or _is_early(history, afu.name, operation)
         or _is_on_a_dead_context(history, afu.name, operation)
         or any(
             item.began_us <= operation.ended_us and item.ended_us >= began_us
@@ -124,7 +125,9 @@ def _wrong_values(history: History) -> Iterator[Finding]:
                 continue
             wrong = [run[0] for run in load.answer.get("runs", ()) if run[0] != context.wed]
             afu = history.topology.afu(context.afu)
-            if wrong and not _is_excused(history, afu, load, context.opened.began_us):
+            if not wrong or is_recovering(history, afu.name, load.ended_us):
+                continue
+            if not _is_excused(history, afu, load, context.opened.began_us):
                 message = (
                     f"the probe of {context.afu} attached WED {context.wed:#x} and loaded {wrong[0]:#x} "
                     f"at {ms(load.ended_us)}"

@@ -14,7 +14,7 @@ from harness.oracles._context import contexts
 from harness.oracles._device import GOOD, traffic
 from harness.oracles._memo import LOST_EVENTS
 from harness.vocab.event import Fate, Role
-from harness.vocab.history import History, Operation
+from harness.vocab.history import History, Kind, Operation
 from harness.vocab.oracle import ABOUT_BOTH, Oracle
 from harness.vocab.phase import Phase
 from harness.vocab.verdict import Cause, Finding, Verdict
@@ -42,12 +42,12 @@ def judge(history: History) -> Iterator[Finding]:
 
 def _indeterminate(history: History) -> Iterator[Finding]:
     last = history.records[-1:]
-    if not history.is_complete:
+    if last and (error := last[0].data.get("error")) and last[0].kind is Kind.END:
+        message = f"the host could not play the case: {error}"
+        yield _unknown("not-played", message, Cause.INDETERMINATE, last[0].seq)
+    elif not history.is_complete:
         message = f"the history stops after {len(history.records)} records without an end"
         yield _unknown("cut-off", message, Cause.INDETERMINATE, *(r.seq for r in last))
-    elif last[0].data.get("error"):
-        message = f"the host could not play the case: {last[0].data['error']}"
-        yield _unknown("not-played", message, Cause.INDETERMINATE, last[0].seq)
     lost = history.trace(LOST_EVENTS)
     if lost:
         message = f"the host dropped trace events {len(lost)} times"
@@ -110,4 +110,4 @@ def _unknown(kind: str, message: str, cause: Cause, *records: int) -> Finding:
     return Finding(NAME, kind, message, records, Verdict.UNKNOWN, cause)
 
 
-ORACLE = Oracle(NAME, "The run did what it set out to do", judge, subjects=ABOUT_BOTH)
+ORACLE = Oracle(NAME, "The run did what it set out to do", judge, subjects=ABOUT_BOTH, sees_death=True)

@@ -78,4 +78,4 @@ def _finding(record: Record, before: Sequence[Record], users: Sequence[Context])
     )
 
 
-ORACLE = Oracle(NAME, "No context is freed twice or while it is in use", judge, about_death=True)
+ORACLE = Oracle(NAME, "No context is freed twice or while it is in use", judge, sees_death=True)

@@ -8,7 +8,7 @@ that it is not told of; they are excused in such a case only, and never when the
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from harness.oracles._memo import ms
 from harness.vocab.history import History, Record
@@ -48,8 +48,8 @@ _FAR_AWAY = frozenset(
 )
 _LINK_DOWN = _FAR_AWAY | _HANGS | {"ForceRecovery"}  # EEH tells drivers so, error or not
 
-# What a line may say in a case with one of these events. A dedicated context's fault registers are cleared by
-# any purge, and the kernel itself says that it is most likely harmless.
+# What a warning or an alarm may say in a case with one of these events. A dedicated context's fault registers
+# are cleared by any purge, and the kernel itself says that it is most likely harmless.
 _EXCUSED: dict[str, frozenset[str]] = {
     "__detach_context": _BEHIND_BACK | _REFUSALS,
     "native_irq_err": frozenset({"RaisePslInterrupt"}),
@@ -58,13 +58,16 @@ _EXCUSED: dict[str, frozenset[str]] = {
     "Device link is down, refusing to attach process": _LINK_DOWN,
     "Device link is down, refusing to activate": _LINK_DOWN,
     "Refusing to enable afu while link down": _LINK_DOWN,
+    "Adapter context unlocked with": frozenset({"ForceRecovery"}),
+    "dev_watchdog": frozenset({"FreezeDevice"}),  # frames that a frozen network device does not send
+}
+_EXCUSED_ALARMS = _EXCUSED | {
     "WARNING: AFU control timed out": _FAR_AWAY | _HANGS,
     "WARNING: PSL Purge timed out": _FAR_AWAY | _HANGS,
     "WARNING: Process Element Command timed out": _FAR_AWAY | _HANGS | _REFUSALS,
     "WARNING: CXL AFU SLBIA timed out": _FAR_AWAY | _HANGS,
-    "Adapter context unlocked with": frozenset({"ForceRecovery"}),
-    "dev_watchdog": frozenset({"FreezeDevice"}),  # frames that a frozen network device does not send
 }
+"""Some lines are no warning's title: another processor's driver may say them in the midst of a report."""
 _CORRUPTING = frozenset(
     {
         "atomic-schedule",
@@ -115,7 +118,9 @@ def _reported(history: History, reports: Sequence[Trouble], events: set[str]) ->
     for trouble in reports:
         if _was_idle(trouble):
             continue
-        if trouble.is_fatal or not _is_excused(history, f"{trouble.title} {trouble.function}", events):
+        words = f"{trouble.title} {trouble.function}"
+        is_harmless = trouble.kind == "warning" and not trouble.is_fatal
+        if not is_harmless or not _is_excused(history, words, events, _EXCUSED):
             records = [history.log[index] for index in trouble.lines]
             message = f"the kernel said at {ms(records[0].time_us)}: {_story(trouble)}"
             yield Finding(NAME, trouble.signature, message, tuple(record.seq for record in records))
@@ -145,14 +150,16 @@ def _alarming(
     for index, record in enumerate(history.log):
         line = record.data["text"]
         is_alarm = index not in headings and any(text in line for text in alarms)
-        if is_alarm and not _is_excused(history, line, events):
+        if is_alarm and not _is_excused(history, line, events, _EXCUSED_ALARMS):
             yield _alarm(record)
 
 
-def _is_excused(history: History, line: str, events: set[str]) -> bool:
-    if _TOLERATED_IN_DEDICATED_MODE in line and not all(afu.is_directed for afu in history.topology.afus):
+def _is_excused(
+    history: History, words: str, events: set[str], excuses: Mapping[str, frozenset[str]]
+) -> bool:
+    if _TOLERATED_IN_DEDICATED_MODE in words and not all(afu.is_directed for afu in history.topology.afus):
         return True
-    return any(text in line and events & excusing for text, excusing in _EXCUSED.items())
+    return any(text in words and events & excusing for text, excusing in excuses.items())
 
 
 def _slug(line: str) -> str:
@@ -171,5 +178,5 @@ ORACLE = Oracle(
     "The kernel log tells of no crash, warning or lockup",
     judge,
     subjects=ABOUT_BOTH,
-    about_death=True,
+    sees_death=True,
 )

@@ -5,7 +5,7 @@ The rules:
 1. A verdict starts UNKNOWN. It becomes PASS only when at least one oracle judged a history that the host
    played to its end, and none complained.
 2. FAIL dominates: what a valid prefix proves stays proven when the lab breaks afterwards. So it is when the
-   kernel dies: what it did afterwards proves nothing, but for the death itself (`Oracle.about_death`).
+   kernel dies: what it did afterwards proves nothing, but for the death itself (`Oracle.sees_death`).
 3. Lab trouble gives UNKNOWN (infra); a cut-off history gives UNKNOWN (indeterminate).
 4. An oracle that raises says nothing about the host: its error is a finding, UNKNOWN (oracle-error). So it is
    when one takes longer than ORACLE_LIMIT_S; one that does so again and again is not asked any more.
@@ -103,13 +103,13 @@ def _about_the_run(history: History, was_judged: bool, trouble: str) -> list[Fin
         return [_unknown("lab-trouble", trouble[:_MESSAGE_MAX], last, Cause.INFRA)]
     found = []
     if not history.is_complete:
-        message = f"the history stops after {len(history.records)} records, before the host said end"
-        found.append(_unknown("cut-off", message, last, Cause.INDETERMINATE))
-    if history.until_death is not history:
-        message = "something died in the kernel: what came after proves nothing of its own"
-        found.append(
-            _unknown("kernel-died", message, (len(history.until_death.records),), Cause.INDETERMINATE)
+        message = (
+            f"the history stops after {len(history.records)} records, before the host had played the case"
         )
+        found.append(_unknown("cut-off", message, last, Cause.INDETERMINATE))
+    if death := history.death:
+        message = "something died in the kernel: what came after proves nothing of its own"
+        found.append(_unknown("kernel-died", message, (death.seq,), Cause.INDETERMINATE))
     if not was_judged:
         found.append(_unknown("no-oracle", "no oracle judged this run", (), Cause.VACUOUS))
     return found

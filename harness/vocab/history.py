@@ -194,16 +194,29 @@ class History:
 
     @cached_property
     def is_complete(self) -> bool:
-        """Whether the host said that it had played the case to its end."""
-        return bool(self.records) and self.records[-1].kind is Kind.END
+        """Whether the host said that it had played the case to its end, and not that it could not."""
+        return (
+            bool(self.records)
+            and self.records[-1].kind is Kind.END
+            and not self.records[-1].data.get("error")
+        )
+
+    @cached_property
+    def death(self) -> Record | None:
+        """The kernel's first word of something that died within it."""
+        return next((r for r in self.log if any(death in r.data["text"] for death in DEATHS)), None)
 
     @cached_property
     def until_death(self) -> History:
-        """Its records up to the kernel's first word of something that died within it; all without such."""
-        for record in self.log:
-            if any(death in record.data["text"] for death in DEATHS):
-                return replace(self, records=self.records[: record.seq])
-        return self
+        """Its records up to the death; all without one.
+
+        A trace record bears the kernel's time, and may be read after a line of the log that is younger.
+        """
+        if self.death is None:
+            return self
+        until, time_us = self.death.seq, self.death.time_us
+        late = (r for r in self.records[until:] if r.kind is Kind.TRACE and r.time_us <= time_us)
+        return replace(self, records=(*self.records[:until], *late))
 
     def trace(self, *events: str) -> Sequence[Record]:
         """Trace records of `events`, in order of time."""

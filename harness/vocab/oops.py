@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from harness.vocab.trouble import CONSEQUENCES, HEADINGS, PANIC, Frame, Heading, Trouble
 
 _REACH = 10  # so many lines may lie between the headings of one report
+_CUT_REACH = 60  # so many, of other processors, between "cut here" and the heading: EEH writes dumps
 _LINE_MAX = 1000
 _TITLE_MAX = 300
 _NEWLINE = "\\x0a"  # in /dev/kmsg: several lines of a report are one record
@@ -142,7 +143,7 @@ class _Reader:
 
     def read(self, index: int, line: str) -> None:
         """Take the next line in."""
-        if self._cut_at is not None and index - self._cut_at > _REACH:
+        if self._cut_at is not None and index - self._cut_at > _CUT_REACH:
             self.close()
         if _CUT in line:
             self._cut(index)

@@ -18,6 +18,9 @@ RELATED: dict[str, dict[str, str]] = {
     "bad-availability_returns-wrong-value": {
         "loads_give_all_ones": "the probe's wrong value is a wrong value of a load as well"
     },
+    "bad-availability_returns-value-is-not-forgiven-like-a-refusal": {
+        "loads_give_all_ones": "the probe's wrong value is a wrong value of a load as well"
+    },
     "bad-resources_return-capacity": {
         "availability_returns": "what leaked is missing when the AFU is filled up: it is not available"
     },

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections import Counter
 from pathlib import Path
@@ -78,6 +79,36 @@ def test_after_a_death_in_the_kernel_only_the_death_counts_and_nothing_passes() 
     judgement = judge(history, list(oracles.values()))
     assert judgement.verdict is Verdict.FAIL
     assert [s.partition("/")[0] for s in judgement.signatures] == ["kernel_log_is_clean"]
+
+
+def test_what_the_kernel_traced_before_it_died_counts_even_if_it_was_read_later() -> None:
+    story = Story(POWERVM)
+    story.attach("a0", "c0", "afu0.0s", 0)
+    story.detach("afu0.0", 0)
+    story.wait(1)
+    again = story.now_us
+    story.wait(1)
+    story.log("Oops: Exception in kernel mode, sig: 5 [#1]", 4)
+    raw = "kworker/0:1-23 [000] ..... 88.001000: cxl_detach: afu0.0 pe=0"
+    story.lines += [json.dumps({"t": at, "is": "trace", "raw": raw}) for at in (again, story.now_us + 1)]
+    history = load(story.end())
+    assert history.death is not None
+    kept = history.until_death
+    assert kept.records[:-1] == history.records[: history.death.seq]
+    assert kept.records[-1] == history.records[history.death.seq + 1]
+    assert len(kept.trace("cxl_detach")) == 2
+
+
+def test_a_host_that_could_not_play_to_the_end_owes_no_answer() -> None:
+    story = Story(POWERVM)
+    story.open("a0", "c0", "afu0.0s")
+    story.begin("a0", "ioctl", fd="c0", request=0x4004_CA01, data="00000000")
+    story.lines.append('{"t":90,"is":"end","who":"harness","got":{"error":"the guest died: QEMU has ended"}}')
+    history = load(story.cut())
+    assert not history.is_complete
+    assert list(registry.oracles()["blocked_calls_return"].judge(history)) == []
+    found = registry.oracles()["exercised"].judge(history)
+    assert "not-played" in {finding.kind for finding in found}
 
 
 def test_lab_trouble_is_unknown_infra_and_told_in_bounded_words() -> None:

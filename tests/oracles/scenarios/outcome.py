@@ -94,6 +94,17 @@ def _(s: Story) -> None:
         s.close(PROBE, "p", AFU, 0)
 
 
+@bad("availability_returns-value-is-not-forgiven-like-a-refusal", "availability-value", is_nv=True)
+def _(s: Story) -> None:
+    """A probe that attached must load its own value, also where it might have been refused."""
+    s.confirm("card0")
+    with s.meaning("ProbeAvailability", Role.CLOSING, Fate.HARMLESS, afu=AFU, kind="s", fd="p"):
+        wed = s.attach(PROBE, "p", "afu0.0s", 0)
+        s.load(PROBE, "p", wed + 1)
+        s.proof()
+        s.close(PROBE, "p", AFU, 0)
+
+
 @bad("availability_returns-endless", "recovery-endless", is_nv=True)
 def _(s: Story) -> None:
     s.attach("a0", "c0", "afu0.0s", 0)

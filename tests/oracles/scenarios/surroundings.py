@@ -114,6 +114,28 @@ def _(s: Story) -> None:
     s.log("Kernel panic - not syncing: kernel: panic_on_warn set ...", 0)
 
 
+@bad("kernel_log_is_clean-oops-is-never-excused", "null-pointer-__detach_context")
+def _(s: Story) -> None:
+    """Where a warning would be."""
+    with s.meaning("ResetSilently", Role.WORKLOAD, Fate.HARMLESS, (), card="card1"):
+        pass
+    s.log("BUG: Kernel NULL pointer dereference on read at 0x00000018", 1)
+    s.proof()
+    s.log("Oops: Kernel access of bad area, sig: 11 [#1]", 4)
+    s.log("NIP [c008000000a4218c] __detach_context+0x44/0xd0 [cxl]", 4)
+
+
+@bad("kernel_log_is_clean-warning-is-not-another-processors-line", "warning-pci_disable_device", is_nv=True)
+def _(s: Story) -> None:
+    """What the driver may say is no title of what it may not."""
+    s.drop_link("card0")
+    s.log("------------[ cut here ]------------", 4)
+    s.log("cxl afu0.0: WARNING: AFU control timed out!", 4)
+    s.log("WARNING: CPU: 1 PID: 71 at drivers/pci/pci.c:2140 pci_disable_device+0x1b0/0x1e0", 4)
+    s.proof()
+    s.eeh_recover("card0")
+
+
 @bad("kernel_log_is_clean-alarm", "cxl-afu-warning-psl-purge-timed-out", is_nv=True)
 def _(s: Story) -> None:
     s.log("cxl afu0.0: WARNING: PSL Purge timed out!", 4)
