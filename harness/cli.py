@@ -142,11 +142,15 @@ def replay(
         return
     replayed = []
     oracles = tuple(registry.oracles().values())
-    for url, group in by_url.items():
-        with console.counting(f"opening {url}", "performances") as watch:
-            for item in replaying.replay(urls.opener(url), group, times, oracles, watch):
-                _print(*console.replay_text(item))
-                replayed.append(item)
+    try:
+        for url, group in by_url.items():
+            with console.counting(f"opening {url}", "performances") as watch:
+                for item in replaying.replay(urls.opener(url), group, times, oracles, watch):
+                    _print(*console.replay_text(item))
+                    replayed.append(item)
+    except KeyboardInterrupt:
+        if replaying.exit_code(replayed) is not ExitCode.FAIL:  # which dominates
+            raise
     raise typer.Exit(replaying.exit_code(replayed))
 
 

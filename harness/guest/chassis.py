@@ -60,8 +60,8 @@ class Phb(Protocol):
         """Freeze all that is below the bridge."""
         ...
 
-    def let_through(self, *, is_mmio: bool, is_dma: bool) -> None:
-        """Let accesses, DMA or both through again, because firmware is about to."""
+    def let_through(self, pe: int, *, is_mmio: bool, is_dma: bool) -> None:
+        """Let accesses, DMA or both through again to the device if it is in `pe`: firmware is about to."""
         ...
 
 
@@ -246,8 +246,8 @@ class Chassis:
     def _thaw_bridge(self, call: Call) -> Reply:
         """The PE of a device that is no card; the bridge that carries the agent never freezes."""
         if bridge := self._bridges.get(call.opcode):
-            what = call.args[1]
-            bridge.let_through(is_mmio=bool(what & _THAW_MMIO), is_dma=bool(what & _THAW_DMA))
+            pe, what = call.args[:2]
+            bridge.let_through(pe, is_mmio=bool(what & _THAW_MMIO), is_dma=bool(what & _THAW_DMA))
         return Reply()
 
     def _freeze(self, call: Call) -> Reply:

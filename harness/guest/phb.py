@@ -120,12 +120,15 @@ class Phb:
             with self._still():
                 self._write(_PESTA, self._pe, 0)
                 self._write(_PESTB, self._pe, 0)
-            self.look()
+        self.look()
 
-    def let_through(self, *, is_mmio: bool, is_dma: bool) -> None:
-        """Let through at once what firmware is about to thaw; `look` notices it late. Raises InfraError."""
+    def let_through(self, pe: int, *, is_mmio: bool, is_dma: bool) -> None:
+        """Let through at once what firmware is about to thaw of `pe`; `look` notices it late.
+
+        Raises InfraError. Another PE than the device's is none of our affair.
+        """
         with self._lock:
-            if self._pe is None:
+            if self._pe != pe:
                 return
             with self._still():
                 if is_mmio:

@@ -1,10 +1,10 @@
 """``qemu://powernv``: a real Linux with its own EEH core and drivers on an emulated bare-metal POWER9.
 
 A boot serves several cases. Between two of them the host looks whether the guest is as it was when it had
-booted: its kernel has not complained, no PE is frozen, the devices are there and have their drivers, settings
-are as they were. Small things it puts right: freezes are forgotten, settings written back, what EEH has given
-up is found anew. Else, and when a case has killed it, another guest takes its place, which was booted while
-cases ran, from the end of the first one on.
+booted: its kernel has not complained, no PE is frozen, the devices are there and have their drivers, the
+cards have their names, settings are as they were. Small things it puts right: freezes are forgotten, settings
+written back, what EEH has given up is found anew. Else, and when a case has killed it, another guest takes
+its place, which was booted while cases ran, from the end of the first one on.
 
 ``?door=serial`` (else ``ssh``) says how the agent is reached. Time is the real one.
 """
@@ -21,6 +21,7 @@ from typing import Self
 
 from harness.guest import cache
 from harness.guest.cache import Build
+from harness.guest.chassis import CARD_NAMES
 from harness.guest.files import GuestFiles
 from harness.guest.firmware import Firmware
 from harness.guest.powernv import CARD_PHBS, DEVICES, LAYOUT, MAILBOX_PLACE, PowernvMachine, bridges
@@ -28,7 +29,7 @@ from harness.hosts.conversation import Conversation, Door
 from harness.hosts.guesthost import GuestHost, told
 from harness.hosts.guests import Guest
 from harness.hosts.health import Silence
-from harness.vocab.errors import InfraError
+from harness.vocab.errors import InfraError, ProtocolError
 from harness.vocab.oops import said_by_kernel, troubles
 
 SILENCE = Silence(120.0, math.inf)
@@ -45,8 +46,8 @@ _LIMIT = "/sys/kernel/debug/powerpc/eeh_max_freezes"
 _PES = f"{_PREPARED}/pes"
 _FORGET = {"path": f"{_PREPARED}/forget", "text": "1"}
 _RESCAN = {"path": "/sys/bus/pci/rescan", "text": "1"}
-_DRIVER = "/uevent"
-_WATCHED = (_PES, "/proc/sys/kernel/tainted")
+_NAMES = tuple(f"/sys/class/cxl/{card}/device/uevent" for card in CARD_NAMES)  # which PCI device has which
+_WATCHED = (_PES, "/proc/sys/kernel/tainted", *_NAMES)
 
 
 class BareMetalGuest(Guest):
@@ -127,28 +128,29 @@ class BareMetalHost(GuestHost):
         if talk is None:
             assert self._ready is not None
             return self._ready
-        self._spare = self._spare or self._booter.submit(self._booted)
-        why = "its case killed it"
-        if not is_dead:
-            try:
-                why = self._complaint(talk)
-            except InfraError as error:
-                why = str(error)
+        try:
+            self._spare = self._spare or self._booter.submit(self._booted)
+            why = "it died" if is_dead else self._why_not_again(talk)
             if not why:
-                guest = talk.guest
-                guest.console.begin()  # what was said until now is no evidence of the next case
-                guest.firmware.forget()
-                return guest
+                talk.guest.console.begin()  # what was said until now is no evidence of the next case
+                talk.guest.firmware.forget()
+                return talk.guest
+        except BaseException:  # nobody else would
+            talk.guest.end()
+            raise
         self.why_booted.append(why)
         talk.hang_up()
         talk.guest.end()
         spare, self._spare = self._spare, None
-        return spare.result()
+        try:
+            return spare.result()
+        except InfraError:  # perhaps long ago
+            return self._booted()
 
     # A spare guest -----------------------------------------------------------------------------------------
 
     def _booted(self) -> Guest:
-        """A guest that is ready for a case. Called by a thread of its own. Raises InfraError."""
+        """A guest that is ready for a case. Raises InfraError."""
         guest = self._first()
         self._booting.append(guest)
         if self._is_closed:  # perhaps before it was there to be ended: then it does not greet
@@ -175,15 +177,23 @@ class BareMetalHost(GuestHost):
 
     # Between cases -----------------------------------------------------------------------------------------
 
+    def _why_not_again(self, talk: Conversation) -> str:
+        """Why a guest that has played a case must not play another, or nothing."""
+        try:
+            return self._complaint(talk)
+        except InfraError as error:
+            return str(error)
+
     def _complaint(self, talk: Conversation) -> str:
-        """Why a guest that has played a case must not play another, or nothing. Raises InfraError."""
+        """What is wrong with a guest that has played a case. Raises InfraError."""
         guest = _bare(talk)
         if why := talk.trouble(SILENCE):
             return why
         if found := troubles(said_by_kernel(guest.says())):
             return f"its kernel complained: {found[0].title}"
-        if lost := [path for path in _differing(guest, self._look(talk)) if path.endswith(_DRIVER)]:
-            self._plug_in(talk, [path.split("/")[-2] for path in lost])
+        differing = _differing(guest, self._look(talk))
+        if lost := [device for device in guest.devices if _driver(device) in differing]:
+            self._plug_in(talk, lost)
         _settle(guest)
         differing = _differing(guest, self._look(talk))
         return f"not as it had booted: {', '.join(differing)}" if differing else ""
@@ -194,6 +204,9 @@ class BareMetalHost(GuestHost):
         pes = self._read(talk, [("read_file", {"path": _PES})])[_PES]
         guest.devices = tuple(line.split()[0] for line in pes.splitlines())
         guest.state = self._look(talk)
+        if found := troubles(said_by_kernel(guest.says())):
+            raise InfraError(f"the kernel of a guest complained as it booted: {found[0].title}")
+        guest.console.begin()  # what it said is no evidence of its first case
 
     def _plug_in(self, talk: Conversation, devices: Sequence[str]) -> None:
         """Let the kernel find devices anew that EEH has given up: it left them frozen. Raises InfraError."""
@@ -207,7 +220,7 @@ class BareMetalHost(GuestHost):
         wants = [("write_file", _FORGET)]
         if limit := guest.state.get(_LIMIT):
             wants.append(("write_file", {"path": _LIMIT, "text": limit}))
-        drivers = [f"/sys/bus/pci/devices/{device}{_DRIVER}" for device in guest.devices]
+        drivers = map(_driver, guest.devices)
         wants += [("read_file", {"path": path}) for path in (*_WATCHED, _LIMIT, *drivers)]
         return self._read(talk, wants)
 
@@ -217,17 +230,27 @@ class BareMetalHost(GuestHost):
             for number, (do, args) in enumerate(wants)
         ]
         play = {"run": f"between-{next(self._played)}", "schedule": 0, "steps": steps}
-        answers = [line for line in talk.play(play) if line["is"] in ("ok", "fail")]
-        return {
-            wants[answer["step"]][1]["path"]: _in_order(str(answer["got"].get("text", answer["got"])))
-            for answer in answers
-            if answer["do"] == "read_file"
-        }
+        replies = talk.play(play)
+        try:
+            return {
+                wants[reply["step"]][1]["path"]: _in_order(str(reply["got"].get("text", reply["got"])))
+                for reply in replies
+                if reply["is"] in ("ok", "fail") and reply["do"] == "read_file"
+            }
+        except (LookupError, TypeError, AttributeError) as error:
+            raise ProtocolError(
+                f"{self.url}: the guest's agent answers what was not asked: {error}"
+            ) from error
 
 
 def _bare(talk: Conversation) -> BareMetalGuest:
     assert isinstance(talk.guest, BareMetalGuest)
     return talk.guest
+
+
+def _driver(device: str) -> str:
+    """The file that says which driver a PCI device has."""
+    return f"/sys/bus/pci/devices/{device}/uevent"
 
 
 def _settle(guest: BareMetalGuest) -> None:

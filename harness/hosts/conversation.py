@@ -19,7 +19,7 @@ from harness.hosts.health import Listening, Silence
 from harness.hosts.lastwords import in_short, is_end
 from harness.hosts.lines import escaped
 from harness.hosts.ssh import SilenceError, SshAgentHost
-from harness.vocab.errors import InfraError
+from harness.vocab.errors import InfraError, ProtocolError
 
 BOOT_TIMEOUT_S = 180.0
 SLICE_S = 0.25
@@ -27,7 +27,8 @@ SLICE_S = 0.25
 
 _BOOT_SILENCE = Silence(BOOT_TIMEOUT_S, math.inf)
 _SSH_TIMEOUT_S = 90.0
-_SSH_READY = "guest: host key"
+_SSH_READY = "guest: host key"  # this and the next say scripts in harness/guest/rootfs
+_UNPREPARED = "guest: failed: "
 
 
 class Door(Enum):
@@ -101,14 +102,17 @@ class Conversation:
                 raise InfraError(why)
             if time.monotonic() > deadline:
                 raise InfraError("the guest's agent does not play")
-        return [json.loads(line) for line in lines]
+        try:
+            return [json.loads(line) for line in lines]
+        except ValueError as error:
+            raise ProtocolError(f"{self._url}: the guest's agent makes no sense: {error}") from error
 
     def trouble(self, limit: Silence) -> str:
         """What is wrong with the guest, or nothing. Raises InfraError when what is below it has failed."""
-        if fault := self.guest.fault:
-            raise InfraError(
-                f"{self._url}: what simulates its hardware failed: {type(fault).__name__}: {fault}"
-            )
+        try:
+            self.guest.check()
+        except InfraError as error:
+            raise InfraError(f"{self._url}: {error}") from error
         return health.trouble(self.guest, self._listening, limit)
 
     def hang_up(self) -> None:
@@ -127,8 +131,7 @@ class Conversation:
         while time.monotonic() < deadline:
             if hello := self.guest.port.greeting(SLICE_S):
                 return hello
-            if why := self.trouble(_BOOT_SILENCE):
-                raise InfraError(why)
+            self._look_after_boot()
         raise InfraError(f"the guest's agent did not say hello within {BOOT_TIMEOUT_S:g} s")
 
     def _greet_by_ssh(self, deadline: float) -> bytes:
@@ -139,7 +142,15 @@ class Conversation:
             except InfraError:
                 if time.monotonic() > deadline:
                     raise
+                self._look_after_boot()
                 time.sleep(SLICE_S)
+
+    def _look_after_boot(self) -> None:
+        """Raises InfraError when a guest that has not greeted never will."""
+        if why := self.trouble(_BOOT_SILENCE):
+            raise InfraError(why)
+        if failed := [line for line in self.guest.says() if line.startswith(_UNPREPARED)]:
+            raise InfraError(f"the guest could not be prepared: {'; '.join(failed)}")
 
 
 def shown(console: Sequence[str]) -> str:

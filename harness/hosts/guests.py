@@ -11,6 +11,7 @@ import json
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack
+from threading import Lock
 
 from harness.guest.cache import Build
 from harness.guest.files import GuestFiles
@@ -40,6 +41,7 @@ class Guest:
         self._is_rehearsing = False
         self.console = ConsoleWatch(machine.console.detach(), "the guest's console")
         self.port = SerialDoor(machine.agent)
+        self._ends_once = Lock()
         self.ending = ExitStack()
         """What is done when it ends, the last first."""
         for part in (self.port.close, self.console.close, machine.stop):
@@ -49,6 +51,11 @@ class Guest:
     def fault(self) -> BaseException | None:
         """A defect of what simulates its hardware."""
         return self.firmware.fault
+
+    def check(self) -> None:
+        """Raises InfraError when what simulates its hardware has failed."""
+        if fault := self.fault:
+            raise InfraError(f"what simulates its hardware failed: {type(fault).__name__}: {fault}")
 
     @property
     def login(self) -> Login:
@@ -62,6 +69,7 @@ class Guest:
         self.port.begin(json.dumps({"play": BEFORE_A_CASE}).encode())
         self.machine.resume()
         if not self.firmware.wait_standing(_REHEARSAL_S):
+            self.check()
             raise InfraError(f"a restored guest did not finish its rehearsal within {_REHEARSAL_S:g} s")
 
     def begin(self, play: bytes) -> None:
@@ -86,8 +94,9 @@ class Guest:
         return [line.text for line in self.console.lines()]
 
     def end(self) -> None:
-        """End QEMU, unless it has ended already. Never raises."""
-        self.ending.close()
+        """End QEMU, unless it has ended already; when this returns, it has. Never raises."""
+        with self._ends_once:  # a host that closes ends what another thread may just be ending
+            self.ending.close()
 
 
 class Guests:
@@ -145,6 +154,7 @@ class Guests:
         machine = PseriesMachine(self.files, self.clock, self.firmware)
         guest = Guest(machine, self.firmware)
         try:
+            guest.check()
             self.firmware.start()
             machine.restore()
             self.firmware.thaw(self._state)

@@ -21,7 +21,7 @@ Bare metal does not tell QEMU of a panic; and what comes after a death proves no
 """
 _PANICKED = "the guest died: its kernel panicked"
 _OOPSED = "the guest died: something died in its kernel"
-_DEATHS = {
+_ENDS = {  # events of QEMU's
     "GUEST_PANICKED": _PANICKED,
     "SHUTDOWN": "the guest died: it switched itself off, or rebooted",
     "RESET": "the guest died: it rebooted",
@@ -75,8 +75,8 @@ def trouble(guest: Guest, listening: Listening, limit: Silence) -> str:
     except InfraError as error:
         return f"the guest died: {error}: {guest.machine.words()}"
     for event in events:
-        if event.name in _DEATHS:
-            return _DEATHS[event.name]
+        if event.name in _ENDS:
+            return _ENDS[event.name]
     if guest.console.is_flooded:
         return f"the guest was stopped: it wrote {guest.console.bytes_read >> 20} MiB on its console"
     if listening.agent_silent_s > _DEAD_S and (why := _last_words(guest.says())):

@@ -110,4 +110,4 @@ def _unknown(kind: str, message: str, cause: Cause, *records: int) -> Finding:
     return Finding(NAME, kind, message, records, Verdict.UNKNOWN, cause)
 
 
-ORACLE = Oracle(NAME, "The run did what it set out to do", judge, subjects=ABOUT_BOTH, sees_death=True)
+ORACLE = Oracle(NAME, "The run did what it set out to do", judge, subjects=ABOUT_BOTH, sees_all=True)

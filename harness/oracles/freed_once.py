@@ -20,7 +20,8 @@ NAME = "freed_once"
 
 
 def judge(history: History) -> Iterator[Finding]:
-    """Count at every reclaim_ctx."""
+    """Count at every reclaim_ctx, as long as it is known whose it is."""
+    history = history.until_renaming
     found = contexts(history)
     if not found.reclaims:
         return
@@ -78,4 +79,4 @@ def _finding(record: Record, before: Sequence[Record], users: Sequence[Context])
     )
 
 
-ORACLE = Oracle(NAME, "No context is freed twice or while it is in use", judge, sees_death=True)
+ORACLE = Oracle(NAME, "No context is freed twice or while it is in use", judge, sees_all=True)

@@ -178,5 +178,5 @@ ORACLE = Oracle(
     "The kernel log tells of no crash, warning or lockup",
     judge,
     subjects=ABOUT_BOTH,
-    sees_death=True,
+    sees_all=True,
 )

@@ -5,7 +5,8 @@ The rules:
 1. A verdict starts UNKNOWN. It becomes PASS only when at least one oracle judged a history that the host
    played to its end, and none complained.
 2. FAIL dominates: what a valid prefix proves stays proven when the lab breaks afterwards. So it is when the
-   kernel dies: what it did afterwards proves nothing, but for the death itself (`Oracle.sees_death`).
+   kernel dies: what it did afterwards proves nothing, but for the death itself (`Oracle.sees_all`). So it is
+   when cards change their names, but that is VACUOUS and no fault of anybody's.
 3. Lab trouble gives UNKNOWN (infra); a cut-off history gives UNKNOWN (indeterminate).
 4. An oracle that raises says nothing about the host: its error is a finding, UNKNOWN (oracle-error). So it is
    when one takes longer than ORACLE_LIMIT_S; one that does so again and again is not asked any more.
@@ -110,6 +111,11 @@ def _about_the_run(history: History, was_judged: bool, trouble: str) -> list[Fin
     if death := history.death:
         message = "something died in the kernel: what came after proves nothing of its own"
         found.append(_unknown("kernel-died", message, (death.seq,), Cause.INDETERMINATE))
+    if renaming := history.renaming:
+        message = (
+            f"a card got the name of another, {renaming.data['text']!r}: what came after says nothing of it"
+        )
+        found.append(_unknown("cards-renamed", message, (renaming.seq,), Cause.VACUOUS))
     if not was_judged:
         found.append(_unknown("no-oracle", "no oracle judged this run", (), Cause.VACUOUS))
     return found

@@ -3,8 +3,8 @@
 The rules:
 
 1. What a known issue excuses is not made smaller: nothing would be learnt.
-2. One bug gets a share of the campaign's time. Where that is too short for some performances, as on a slow
-   host, the case is saved as it was found, and the campaign goes on.
+2. One bug gets a share of the campaign's time, and all together another. Where that is too short for some
+   performances, as on a slow host, the case is saved as it was found, and the campaign goes on.
 3. The history beside a saved case is that of the same case: of the run that found it, or of one more.
 """
 
@@ -16,7 +16,7 @@ from math import isinf
 from typing import NamedTuple
 
 from harness.hosts import urls
-from harness.run.deadline import Deadline
+from harness.run.deadline import Deadline, Stopwatch
 from harness.run.minimise import Minimised
 from harness.run.orders import Counting, Orders, Stopping
 from harness.run.runner import Performance, Runner
@@ -29,7 +29,9 @@ from harness.wire import casefile
 MINIMISE_S = 15.0
 """Most seconds for making one case smaller,"""
 MINIMISE_SHARE = 0.05
-"""or so much of the whole budget, if that is more."""
+"""or so much of the whole budget, if that is more,"""
+MINIMISE_SHARE_OF_ALL = 0.25
+"""but no more when this much of it has been spent on all of them."""
 _GRACE_S = 20.0  # how long bugs found near the end of the budget may still be minimised
 
 
@@ -41,7 +43,7 @@ class NewBug(NamedTuple):
     kept: str
 
 
-@dataclass(frozen=True)
+@dataclass
 class NewBugs:
     """What is done about each; `until` is the end of the lane's budget, which is `budget_s` long."""
 
@@ -52,11 +54,14 @@ class NewBugs:
     stop: Stopping
     until: Deadline
     budget_s: float
+    spent_s: float = 0.0
 
     def settle(self, runner: Runner, bug: NewBug) -> None:
         """Make the case smaller, if it can be, and save it with the command that replays it."""
         signature, case = bug.finding.signature, bug.performance.case
+        stopwatch = Stopwatch()
         found = self._minimised(runner, bug)
+        self.spent_s += stopwatch.elapsed_s
         path = self.directory.save_bug(signature, casefile.dump(found.case, signature))
         if found.case.id != case.id:
             self._record(runner, signature, found.case)
@@ -96,7 +101,10 @@ class NewBugs:
     @property
     def _time_s(self) -> float:
         """How long one case may be made smaller from now on."""
-        share_s = 0.0 if isinf(self.budget_s) else MINIMISE_SHARE * self.budget_s
+        share_s = 0.0
+        if not isinf(self.budget_s):
+            left_s = MINIMISE_SHARE_OF_ALL * self.budget_s - self.spent_s
+            share_s = min(MINIMISE_SHARE * self.budget_s, left_s)
         return min(max(MINIMISE_S, share_s), self.until.left_s + _GRACE_S)
 
     def _record(self, runner: Runner, signature: str, case: Case) -> None:

@@ -187,6 +187,8 @@ class Runner:
             refusal = current.decoder.records[-1].data.get("error")
             trouble = f"{self.url}: the agent did not play the case: {refusal}" if refusal else ""
         history = replace(current.history, records=tuple(current.decoder.records))
+        if history.renaming and isinstance(self.host, LabHost) and not trouble:
+            self._lose(f"{self.url}: its cards changed their names, so it has to be opened anew")
         digest = current.digest.hexdigest() if current.digest and not trouble else ""
         took_s = current.stopwatch.elapsed_s
         return Performance(current.number, current.case, current.seed, history, digest, trouble, took_s)

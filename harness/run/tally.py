@@ -107,7 +107,7 @@ class Tally:
             self._search[what] += count
 
     def wants(self, run: Run) -> bool:
-        """Whether `run` is to be kept with its history; it is counted as kept."""
+        """Whether `run` is to be kept with its history, and counted as kept. One with a new bug always is."""
         kinds = (
             [f"fail {signature}" for signature in run.signatures]
             if run.verdict is Verdict.FAIL
@@ -119,7 +119,8 @@ class Tally:
             if all(counts.by_kind[kind] >= most for kind in kinds):
                 return False
             if run.verdict is Verdict.FAIL:
-                if counts.failing >= self._keep.failing:
+                is_new = len(self._bugs) < BUGS_MAX and not self._bugs.keys() >= set(run.signatures)
+                if counts.failing >= self._keep.failing and not is_new:
                     return False
                 counts.failing += 1
             counts.by_kind.update(kinds)

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 from harness.vocab.event import Fate, Role
 from harness.vocab.phase import Phase
+from harness.vocab.renaming import renamed_at
 from harness.vocab.topology import Subject, Topology
 from harness.vocab.trouble import DEATHS
 
@@ -207,16 +208,27 @@ class History:
         return next((r for r in self.log if any(death in r.data["text"] for death in DEATHS)), None)
 
     @cached_property
-    def until_death(self) -> History:
-        """Its records up to the death; all without one.
+    def renaming(self) -> Record | None:
+        """The kernel's first word of a card that got the name of another."""
+        index = renamed_at((record.data["text"] for record in self.log), self.topology)
+        return None if index is None else self.log[index]
 
-        A trace record bears the kernel's time, and may be read after a line of the log that is younger.
-        """
-        if self.death is None:
+    @cached_property
+    def until_death(self) -> History:
+        """Its records up to the death; all without one."""
+        return self._until(self.death)
+
+    @cached_property
+    def until_renaming(self) -> History:
+        """Its records as long as names mean what the topology says."""
+        return self._until(self.renaming)
+
+    def _until(self, end: Record | None) -> History:
+        """A trace record bears the kernel's time, and may be read after a line of the log that is younger."""
+        if end is None:
             return self
-        until, time_us = self.death.seq, self.death.time_us
-        late = (r for r in self.records[until:] if r.kind is Kind.TRACE and r.time_us <= time_us)
-        return replace(self, records=(*self.records[:until], *late))
+        late = (r for r in self.records[end.seq :] if r.kind is Kind.TRACE and r.time_us <= end.time_us)
+        return replace(self, records=(*self.records[: end.seq], *late))
 
     def trace(self, *events: str) -> Sequence[Record]:
         """Trace records of `events`, in order of time."""

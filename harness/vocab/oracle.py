@@ -17,10 +17,10 @@ from harness.vocab.verdict import Finding
 class Oracle:
     """One truth. `title` is a sentence in the present tense; `judge` is pure and complains by Findings.
 
-    `subjects` says what it can judge at all: it is not asked about a case that is about nothing of these, so
-    that its silence is never taken for a pass. What a host does when something has died within its kernel
-    proves nothing of its own, so an oracle sees only what was before, unless it `sees_death`: because it asks
-    what killed the kernel, or what the run was.
+    `subjects` says what it can judge at all: it is not asked about a case that is about nothing of these, so that
+    its silence is never taken for a pass. What a host does when something has died within its kernel proves
+    nothing of its own, and a card that got the name of another is taken for that one. So an oracle sees only
+    what was before, unless it `sees_all`: because it asks what killed the kernel, or what the run was.
     """
 
     name: str
@@ -28,7 +28,7 @@ class Oracle:
     judge: Callable[[History], Iterable[Finding]]
     platforms: frozenset[Platform] = BOTH_PLATFORMS
     subjects: frozenset[Subject] = frozenset({Subject.CARDS})
-    sees_death: bool = False
+    sees_all: bool = False
 
     def applies_to(self, history: History) -> bool:
         """Whether it has anything to say about `history`."""
@@ -36,7 +36,7 @@ class Oracle:
 
     def findings(self, history: History) -> Iterable[Finding]:
         """What it complains of in as much of `history` as it may see."""
-        return self.judge(history if self.sees_death else history.until_death)
+        return self.judge(history if self.sees_all else history.until_renaming.until_death)
 
 
 ABOUT_DEVICES = frozenset({Subject.DEVICES})

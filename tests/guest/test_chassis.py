@@ -47,8 +47,8 @@ class Bridge:
         self.asked.append("fence")
         self.is_frozen = True
 
-    def let_through(self, *, is_mmio: bool, is_dma: bool) -> None:
-        self.asked.append(f"let through {is_mmio=} {is_dma=}")
+    def let_through(self, pe: int, *, is_mmio: bool, is_dma: bool) -> None:
+        self.asked.append(f"let through {pe:#x} {is_mmio=} {is_dma=}")
 
 
 class Guest:
@@ -285,12 +285,12 @@ def test_psl_errors(guest: Guest) -> None:
 
 
 def test_the_bridge_above_another_device_is_told_of_a_thaw_and_others_are_left_alone(guest: Guest) -> None:
-    guest.send(Kind.THAW_PHB, 4, 0xFD, DMA)
-    guest.send(Kind.THAW_PHB, 4, 0xFD, MMIO | DMA)
+    guest.send(Kind.THAW_PHB, 4, 0x1FD, DMA)
+    guest.send(Kind.THAW_PHB, 4, 0x1FD, MMIO | DMA)
     guest.send(Kind.THAW_PHB, 1, 0, MMIO)
     assert guest.others[4].asked == [
-        "let through is_mmio=False is_dma=True",
-        "let through is_mmio=True is_dma=True",
+        "let through 0x1fd is_mmio=False is_dma=True",
+        "let through 0x1fd is_mmio=True is_dma=True",
     ]
     assert not any(bridge.asked for bridge in guest.bridges)
 

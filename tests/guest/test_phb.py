@@ -142,10 +142,13 @@ def test_the_end_of_a_freeze_is_noticed_piece_by_piece(fake: FakePhb) -> None:
 def test_what_firmware_is_about_to_thaw_gets_through_before_it_does(fake: FakePhb) -> None:
     phb = connected(fake)
     phb.freeze()
-    phb.let_through(is_mmio=False, is_dma=True)
+    phb.let_through(PE + 1, is_mmio=True, is_dma=True)
+    assert fake.tables[TVT, 2 * PE] == 0
+    assert fake.config[SHUTTER | ROM] & 1
+    phb.let_through(PE, is_mmio=False, is_dma=True)
     assert (fake.tables[TVT, 2 * PE], fake.tables[TVT, 2 * PE + 1]) == (0x11, 0x22)
     assert fake.config[SHUTTER | ROM] & 1
-    phb.let_through(is_mmio=True, is_dma=False)
+    phb.let_through(PE, is_mmio=True, is_dma=False)
     assert not fake.config[SHUTTER | ROM] & 1
     assert phb.is_frozen
     fake.tables[PESTA, PE] = fake.tables[PESTB, PE] = 0

@@ -29,30 +29,36 @@ from harness.wire import casefile
 PES = "/sys/module/pciprep/parameters/pes"
 LIMIT = "/sys/kernel/debug/powerpc/eeh_max_freezes"
 RESCAN = "/sys/bus/pci/rescan"
+NAME = "/sys/class/cxl/card0/device/uevent"
 UEVENT = "/sys/bus/pci/devices/0004:01:00.0/uevent"
 
 
 class FakeGuest(BareMetalGuest):
     """A guest that has booted, and what its files say."""
 
-    is_stillborn = False
-
     def __init__(self) -> None:
         self.files = {
             PES: "0004:01:00.0 800 0\n0000:01:00.0 800 0\n",
             LIMIT: "5\n",
             UEVENT: "DRIVER=e1000e\n",
+            NAME: "PCI_SLOT_NAME=0000:01:00.0\n",
         }
         self.files["/proc/sys/kernel/tainted"] = "12288\n"
         self.lost: dict[str, str] = {}  # what a scan of the bus brings back
         self.written: list[tuple[str, str]] = []
-        self.console_lines: list[str] = []
+        self.console_lines = ["[    0.000000] Linux"]
         self.phb = SimpleNamespace(is_frozen=False, thaw=self.thaw)
         self.power: Any = SimpleNamespace(phbs={4: self.phb}, watch=None)
         self.firmware: Any = SimpleNamespace(fault=None, facts={}, forget=lambda: None)
         self.console: Any = SimpleNamespace(begin=self.console_lines.clear, last_received_ns=0)
         self.devices, self.state = (), {}
-        self.has_ended = False
+        self.is_hanging = self.gave_up = False
+        self.makes_sense = True
+        self.ended = threading.Event()
+
+    @property
+    def has_ended(self) -> bool:
+        return self.ended.is_set()
 
     def thaw(self) -> None:
         self.phb.is_frozen = False
@@ -61,7 +67,7 @@ class FakeGuest(BareMetalGuest):
         return self.console_lines
 
     def end(self) -> None:
-        self.has_ended = True
+        self.ended.set()
 
 
 class FakeConversation(Conversation):
@@ -70,7 +76,8 @@ class FakeConversation(Conversation):
     guest: FakeGuest
 
     def meet(self) -> bytes:
-        if self.guest.is_stillborn:
+        if self.guest.is_hanging:
+            self.guest.gave_up = not self.guest.ended.wait(5)
             raise InfraError("it did not boot")
         return b'{"hello":{"features":[],"facts":{}}}'
 
@@ -87,7 +94,8 @@ class FakeConversation(Conversation):
                 guest.files[path] = step["args"]["text"]
                 if path == RESCAN and not guest.phb.is_frozen:
                     guest.files.update(guest.lost)
-            answers.append({"is": "ok", "step": step["step"], "do": step["do"], "got": got})
+            number = step["step"] if guest.makes_sense else 1000
+            answers.append({"is": "ok", "step": number, "do": step["do"], "got": got})
         return answers
 
 
@@ -98,13 +106,19 @@ class FakeHost(BareMetalHost):
         self.made: list[FakeGuest] = []
         self.may_boot = threading.Event()
         self.may_boot.set()
+        self.complaints: set[int] = set()  # which guests complain as they boot
+        self.hanging: set[int] = set()  # and which do not boot
         build: Any = SimpleNamespace(identity=SimpleNamespace(inputs="0" * 64))
         super().__init__("qemu://powernv", build, Door.SERIAL)
 
     def _first(self) -> BareMetalGuest:
         self.may_boot.wait(5)
-        self.made.append(FakeGuest())
-        return self.made[-1]
+        number, guest = len(self.made), FakeGuest()
+        if number in self.complaints:
+            complains(guest)
+        guest.is_hanging = number in self.hanging
+        self.made.append(guest)
+        return guest
 
     def _converse(self, guest: Any) -> Conversation:
         return FakeConversation(self.url, guest, self._door)
@@ -161,6 +175,10 @@ def loses_a_device(guest: FakeGuest) -> None:
     guest.files[PES] = ""
 
 
+def gets_another_name(guest: FakeGuest) -> None:
+    guest.files[NAME] = "PCI_SLOT_NAME=0003:01:00.0\n"
+
+
 def loses_its_driver(guest: FakeGuest) -> None:
     guest.files[UEVENT] = ""
 
@@ -171,6 +189,7 @@ def loses_its_driver(guest: FakeGuest) -> None:
         (complains, "its kernel complained: WARNING"),
         (stays_frozen, "the PE below PHB 4 stays frozen"),
         (loses_a_device, f"not as it had booted: {PES}"),
+        (gets_another_name, f"not as it had booted: {NAME}"),
         (loses_its_driver, f"not as it had booted: {UEVENT}"),
     ],
 )
@@ -186,7 +205,7 @@ def test_a_guest_that_is_not_as_it_was_is_replaced(host: FakeHost, spoil: Any, w
 
 def test_a_dead_guest_is_replaced(host: FakeHost) -> None:
     assert host.after(host.made[0], is_dead=True) is host.made[1]
-    assert host.why_booted == ["its case killed it"]
+    assert host.why_booted == ["it died"]
 
 
 def test_the_next_guest_boots_while_cases_run_and_the_first_case_has_the_machine_for_itself(
@@ -202,15 +221,45 @@ def test_the_next_guest_boots_while_cases_run_and_the_first_case_has_the_machine
     assert host._spare.result(5) is host.made[2]
 
 
-def test_a_spare_that_did_not_boot_is_trouble_and_another_is_tried(host: FakeHost) -> None:
-    FakeGuest.is_stillborn = True
-    try:
-        with pytest.raises(InfraError, match="it did not boot"):
-            host.after(host.made[0], is_dead=True)
-    finally:
-        FakeGuest.is_stillborn = False
-    assert host.made[1].has_ended
+def test_a_spare_that_did_not_boot_is_made_good_when_it_is_needed(host: FakeHost) -> None:
+    host.complaints = {1}
     assert host.after(host.made[0], is_dead=True) is host.made[2]
+    assert host.made[1].has_ended
+
+
+def test_when_two_guests_do_not_boot_there_is_trouble_and_then_another_is_tried(host: FakeHost) -> None:
+    host.complaints = {1, 2}
+    with pytest.raises(InfraError, match="a guest complained as it booted: WARNING"):
+        host.after(host.made[0], is_dead=True)
+    assert [guest.has_ended for guest in host.made] == [True, True, True]
+    assert host.after(host.made[0], is_dead=True) is host.made[3]
+
+
+def test_what_a_guest_said_before_its_first_case_is_no_evidence_of_that(host: FakeHost) -> None:
+    assert host.made[0].says() == []
+
+
+def test_a_guest_whose_answers_make_no_sense_is_replaced(host: FakeHost) -> None:
+    host.made[0].makes_sense = False
+    assert host.after(host.made[0]) is host.made[1]
+    assert "answers what was not asked" in host.why_booted[0]
+
+
+def test_a_guest_is_ended_when_none_can_take_its_place(host: FakeHost) -> None:
+    host._booter.shutdown()
+    with pytest.raises(RuntimeError):
+        host.after(host.made[0])
+    assert host.made[0].has_ended
+
+
+def test_a_host_that_is_closed_does_not_wait_until_a_spare_has_booted(host: FakeHost) -> None:
+    host.hanging = {1}
+    host.after(host.made[0])
+    while len(host.made) < 2:
+        pass
+    host.close()
+    assert not host.made[1].gave_up
+    assert host.made[1].has_ended
 
 
 def test_a_host_that_is_closed_ends_its_spare_guests(host: FakeHost) -> None:
@@ -357,6 +406,6 @@ def test_a_panic_behind_the_ssh_door_costs_one_case() -> None:
         assert any("Kernel panic" in line.get("raw", "") for line in said)
         assert said[-1]["got"]["error"].startswith("the guest died: its kernel panicked")
         assert "error" not in played(host, ("read_file", {"path": "/proc/version"}))[-1]["got"]
-        assert host.why_booted == ["its case killed it"]
+        assert host.why_booted == ["it died"]
     finally:
         host.close()
