@@ -15,6 +15,9 @@ import pytest
 from harness import cli, registry
 from harness.hosts import urls
 from harness.hosts.inproc import InprocHost
+from harness.run import replay
+from harness.run.judge import judge
+from harness.run.runner import Runner
 from harness.vocab.errors import InfraError
 from harness.wire import casefile
 from tests.run.cases import BAD_CASE, GOOD_CASE, NO_BAD_VALUE, RAISES, UNDECIDED
@@ -210,6 +213,20 @@ def test_a_case_is_shown_one_line_a_step(place, capsys) -> None:
     assert harness("show", "cases/bad.json") == 0
     said = capsys.readouterr().out
     assert sum(f" {type(step.event).__name__}" in said for step in BAD_CASE.steps) == len(BAD_CASE.steps)
+
+
+@pytest.mark.parametrize(("oracle", "code"), [(NO_BAD_VALUE, 1), (UNDECIDED, 130)], ids=["fails", "unknown"])
+def test_a_failure_that_a_replay_has_seen_outlives_its_interruption(monkeypatch, oracle, code) -> None:
+    def interrupted(*_arguments):
+        history = Runner(lambda: InprocHost("inproc:", FakeSimulated(mutant="bad"))).perform(BAD_CASE).history
+        yield replay.Replayed(
+            Path("one.json"), casefile.SavedCase(BAD_CASE, ""), "a:", [judge(history, [oracle])]
+        )
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(replay, "replay", interrupted)
+    path = next(iter(sorted(Path("fixtures/cases/regress").rglob("*.json"))))
+    assert cli._exit_code(["replay", str(path)]) == code
 
 
 @pytest.mark.parametrize("command", ["run", "replay", "judge", "gate", "hosts check"])

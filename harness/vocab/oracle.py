@@ -17,10 +17,11 @@ from harness.vocab.verdict import Finding
 class Oracle:
     """One truth. `title` is a sentence in the present tense; `judge` is pure and complains by Findings.
 
-    `subjects` says what it can judge at all: it is not asked about a case that is about nothing of these, so that
-    its silence is never taken for a pass. What a host does when something has died within its kernel proves
-    nothing of its own, and a card that got the name of another is taken for that one. So an oracle sees only
-    what was before, unless it `sees_all`: because it asks what killed the kernel, or what the run was.
+    `subjects` says what it can judge at all: it is not asked about a case that is about nothing of these,
+    so that its silence is never taken for a pass. What a host does when something has died within its kernel
+    proves nothing of its own, and a card that got the name of another is taken for that one. So an oracle
+    sees only what was before, unless it `sees_all`: because it asks what killed the kernel, or what the
+    run was.
     """
 
     name: str

@@ -283,6 +283,21 @@ def test_a_spare_guest_that_begins_to_boot_while_the_host_closes_ends_too(host: 
     assert host.made[1].has_ended
 
 
+class Booting(Conversation):
+    """With a guest that nothing is wrong with but what its console says."""
+
+    def trouble(self, silence: Any) -> str:
+        return ""
+
+
+def test_a_guest_that_could_not_be_prepared_says_so_at_once() -> None:
+    guest = FakeGuest()
+    guest.port = SimpleNamespace(send_agent=lambda: None, greeting=lambda _: b"")  # type: ignore[assignment]
+    guest.console_lines.append("guest: failed: insmod /lib/modules/common/00-virtio.ko")
+    with pytest.raises(InfraError, match=r"could not be prepared: guest: failed: insmod /lib/.*virtio\.ko"):
+        Booting("qemu://powernv", guest, Door.SERIAL).meet()
+
+
 def test_a_defect_of_the_simulated_hardware_loses_the_host() -> None:
     guest = FakeGuest()
     guest.firmware.fault = KeyError("card")

@@ -18,6 +18,7 @@ from harness.registry import events
 from harness.run import lane as lane_module
 from harness.run import newbug
 from harness.run.campaign import Setup, perform, share
+from harness.run.deadline import Deadline
 from harness.run.lane import case_seed
 from harness.run.orders import Orders
 from harness.run.store import RunDirectory
@@ -294,6 +295,22 @@ def test_what_was_seen_is_counted_for_each_host(directory) -> None:
     assert campaign.seen["event:Open@a:"] == 5
     assert f"event:{Pause.__name__}@b:" in campaign.seen
     assert campaign.hosts[0].hostname == "fake"
+
+
+def test_what_shows_a_new_bug_is_kept_however_many_failed_before() -> None:
+    tally = Tally(["a:"], KeepRules(failing=1))
+    for number, kind in enumerate(["old", "old", "new", "new"]):
+        run = Run(number, "c", "a:", 0, Verdict.FAIL, findings=(Finding("o", kind, "m"),))
+        assert tally.wants(run) == (number in (0, 2))
+        tally.count(run, ["o"])
+
+
+def test_a_long_campaign_gives_bugs_more_time_but_not_all_of_it() -> None:
+    day_s = 24 * 3600.0
+    bugs = newbug.NewBugs("a:", None, None, None, None, Deadline.after(day_s), day_s)  # type: ignore[arg-type]
+    assert bugs._time_s == day_s * newbug.MINIMISE_SHARE
+    bugs.spent_s = day_s * newbug.MINIMISE_SHARE_OF_ALL
+    assert bugs._time_s == newbug.MINIMISE_S
 
 
 def test_the_tally_does_not_grow_with_the_runs(directory) -> None:

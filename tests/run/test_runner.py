@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from harness.events.reset_afu import ResetAfu
@@ -214,3 +216,23 @@ def test_a_card_that_must_not_be_disturbed_is_not() -> None:
     allowed.begin(harmful)
     assert allowed.under_way == 1
     assert allowed.drawable == allowed.topology
+
+
+def test_a_lab_host_whose_cards_changed_names_is_opened_anew() -> None:
+    said = ["cxl-pci 0003:01:00.0: Device uses a PSL9", "cxl afu0.0: Activating AFU directed mode"]
+    raw = [f"6,{number},{number},-;{text}" for number, text in enumerate(said)]
+    log = [json.dumps({"is": "log", "t": 90, "raw": line}).encode() for line in raw]
+    hosts: list[Lab] = []
+
+    def opened() -> Lab:
+        hosts.append(Lab({"card0"}))
+        return hosts[-1]
+
+    runner = Runner(opened)
+    hosts[0].script.batches[0][-1:-1] = log
+    performance = runner.perform(GOOD_CASE)
+    assert (performance.trouble, runner.is_lost) == ("", True)
+    assert performance.history.renaming
+    runner.reopen()
+    assert not runner.perform(GOOD_CASE).history.renaming
+    assert not runner.is_lost
