@@ -83,7 +83,7 @@ class Conversation:
             except SilenceError:
                 lines = ()
         if lines:
-            self._listening.hear()
+            self._listening.hear(lines)
         return lines
 
     def play(self, play: Mapping[str, Any]) -> list[dict[str, Any]]:

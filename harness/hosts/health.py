@@ -8,6 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from harness.hosts.guests import Guest
+from harness.hosts.lastwords import is_log
 from harness.vocab.errors import InfraError
 from harness.vocab.trouble import DEATHS, PANIC
 
@@ -41,22 +42,31 @@ class Silence:
 
 
 class Listening:
-    """When a guest was last heard."""
+    """When a guest was last heard, and what of its kernel's dying words its agent passed on."""
 
     def __init__(self, guest: Guest) -> None:
         self._guest = guest
         self._agent_s = self._clock_s = time.monotonic()
         self._worked_s: float | None = None  # first looked at when something is asked: that costs time
+        self._dying_words: list[str] = []
 
-    def hear(self) -> None:
-        """Its agent has just said something."""
+    def hear(self, lines: Sequence[bytes]) -> None:
+        """Its agent has just said this."""
+        self._dying_words += [
+            line.decode(errors="replace") for line in lines if is_log(line) and _tells(line)
+        ]
         self._agent_s = self._clock_s = time.monotonic()
         self._worked_s = None
 
     @property
-    def agent_silent_s(self) -> float:
-        """How long the agent has said nothing, whatever the console said."""
-        return time.monotonic() - self._agent_s
+    def dying_words(self) -> Sequence[str]:
+        """What killed something in the kernel, if the agent has been silent since.
+
+        A console may stand still with the processor that serves it, and an agent be the one that is dead.
+        """
+        if time.monotonic() - self._agent_s <= _DEAD_S:
+            return ()
+        return self._dying_words or [line for line in self._guest.says() if _tells(line.encode())]
 
     def is_over(self, limit: Silence) -> bool:
         """Whether the guest has been silent for longer than that."""
@@ -79,20 +89,16 @@ def trouble(guest: Guest, listening: Listening, limit: Silence) -> str:
             return _ENDS[event.name]
     if guest.console.is_flooded:
         return f"the guest was stopped: it wrote {guest.console.bytes_read >> 20} MiB on its console"
-    if listening.agent_silent_s > _DEAD_S and (why := _last_words(guest.says())):
-        return why
+    if words := listening.dying_words:
+        return _PANICKED if any(PANIC in line for line in words) else _OOPSED
     if listening.is_over(limit):
         _ask_where(guest)
         return "the guest died: it hung, and said nothing"
     return ""
 
 
-def _last_words(console: Sequence[str]) -> str:
-    """What killed something in the kernel, or nothing."""
-    dead = [line for line in console if any(death in line for death in DEATHS)]
-    if not dead:
-        return ""
-    return _PANICKED if any(PANIC in line for line in dead) else _OOPSED
+def _tells(line: bytes) -> bool:
+    return any(death.encode() in line for death in DEATHS)
 
 
 def _ask_where(guest: Guest) -> None:

@@ -25,6 +25,11 @@ def is_end(line: bytes) -> bool:
     return line.startswith(_END)
 
 
+def is_log(line: bytes) -> bool:
+    """Whether an agent's reply is a line of the kernel's log."""
+    return line.startswith(_LOG)
+
+
 class LastWords:
     """Follows one case's replies, and continues them from the console."""
 
@@ -38,7 +43,7 @@ class LastWords:
         for line in lines:
             if said := _TIME.search(line):
                 self._time_us = max(self._time_us, int(said[1]))
-            if line.startswith(_LOG) and said and (record := _RECORD.search(line)):
+            if is_log(line) and said and (record := _RECORD.search(line)):
                 self._kernel_us = int(record[1])
                 self._began_us = max(self._began_us, self._kernel_us - int(said[1]))
 

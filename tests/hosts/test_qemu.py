@@ -344,8 +344,30 @@ def test_a_guest_with_a_death_in_its_kernel_is_not_waited_for(
     assert not health.trouble(guest, listening, patient)
     clock[0] += 0.2
     assert health.trouble(guest, listening, patient) == why
-    listening.hear()
+    listening.hear([b'{"is":"ok"}'])
     assert not health.trouble(guest, listening, patient)
+
+
+def test_an_agent_may_tell_of_a_death_that_the_console_keeps_for_itself(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    clock = [100.0]
+    monkeypatch.setattr(health.time, "monotonic", lambda: clock[0])
+    guest: Any = FakeGuest([])
+    guest.says = lambda: ["[    9.1] eth0: link becomes ready"]
+    listening, patient = Listening(guest), Silence(math.inf, math.inf)
+    listening.hear(
+        [b'{"is":"ok","got":{"text":"Oops: "}}', b'{"is":"log","t":5,"raw":"4,1,5,-;EEH: Recovering"}']
+    )
+    clock[0] += 3
+    assert not health.trouble(guest, listening, patient)
+    listening.hear([b'{"is":"log","t":9,"raw":"4,2,9,-;Oops: Exception in kernel mode, sig: 5 [#1]"}'])
+    for _ in range(3):
+        clock[0] += 1.5
+        listening.hear([b'{"is":"log","t":9,"raw":"4,3,9,-;watchdog: BUG: soft lockup"}'])
+        assert not health.trouble(guest, listening, patient)
+    clock[0] += 2.1
+    assert health.trouble(guest, listening, patient) == "the guest died: something died in its kernel"
 
 
 def test_silence_is_measured_in_work_too_and_any_word_ends_it(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -356,7 +378,7 @@ def test_silence_is_measured_in_work_too_and_any_word_ends_it(monkeypatch: pytes
     assert not listening.is_over(limit)
     guest.machine.worked_s = 5.1
     assert listening.is_over(limit)
-    listening.hear()
+    listening.hear([b'{"is":"ok"}'])
     assert not listening.is_over(limit)
     guest.machine.worked_s = 10.1
     assert not listening.is_over(limit)
