@@ -25,6 +25,8 @@ WANTED: Mapping[str, tuple[str, ...]] = {
 
 DRIVER = "cxl"
 
+_SIGNED = b"~Module signature appended~\n"
+_SIGNATURE_INFO_BYTES = 12
 _DEPENDS = re.compile(rb"\0depends=([^\0]*)\0")
 
 
@@ -63,6 +65,18 @@ class KernelModules:
         for name in _needs(path):
             yield from self._chain(self.file(name))
         yield path
+
+
+def unsigned(content: bytes) -> bytes:
+    """A module without its signature, which an emulated processor takes a tenth of a second to check.
+
+    Its last field is its length (`struct module_signature`, include/linux/module_signature.h).
+    """
+    if not content.endswith(_SIGNED):
+        return content
+    end = len(content) - len(_SIGNED)
+    signature_bytes = int.from_bytes(content[end - 4 : end], "big")
+    return content[: end - _SIGNATURE_INFO_BYTES - signature_bytes]
 
 
 def _needs(path: Path) -> list[str]:

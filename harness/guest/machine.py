@@ -28,9 +28,13 @@ from harness.vocab.errors import InfraError
 QEMU = "qemu-system-ppc64"
 AGENT_PORT = "org.capi.agent"
 
-KERNEL_WORDS = "console=hvc0 loglevel=7 panic=0 net.ifnames=0 slub_debug=U,kmalloc-* stack_depot_disable=on"
+KERNEL_WORDS = (
+    "console=hvc0 loglevel=7 panic=0 net.ifnames=0 cryptomgr.notests "
+    "slub_debug=U,kmalloc-* stack_depot_disable=on"
+)
 """The kernel remembers who allocated each object that lives, so that a leak has a name; but not the whole
-call traces, which would make each reading ten times as long."""
+call traces, which would make each reading ten times as long. That its cryptography tests itself would take an
+emulated processor a second."""
 
 FIXED = (
     *("-name", "capi-guest", "-nodefaults", "-no-user-config", "-display", "none"),

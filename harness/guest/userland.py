@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from harness.guest.initramfs import Entry, console, directory, file, link
+from harness.guest.kernelmodules import unsigned
 from harness.guest.stdlib import closure
 from harness.guest.tools import CROSS, run
 from harness.vocab.errors import InfraError
@@ -44,7 +45,7 @@ def tree(
     entries |= dict(_python_module(packages, path) for path in library if path.suffix == ".py")
     entries |= {path: link(target) for path, target in LINKS.items()}
     entries |= {
-        f"lib/modules/{platform}/{number:02}-{module.name}": file(_content(module))
+        f"lib/modules/{platform}/{number:02}-{module.name}": file(unsigned(_content(module)))
         for platform, ordered in modules.items()
         for number, module in enumerate(ordered)
     }

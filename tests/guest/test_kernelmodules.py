@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.guest.kernelmodules import DRIVER, WANTED, KernelModules
+from harness.guest.kernelmodules import DRIVER, WANTED, KernelModules, unsigned
 from harness.vocab.errors import InfraError
 
 KERNEL = "6.1.0-50-powerpc64le"
@@ -68,3 +68,9 @@ def test_a_file_that_is_no_module_is_refused(tmp_path: Path) -> None:
 
 def test_each_platform_has_its_list() -> None:
     assert set(WANTED) == {"common", "powervm", "powernv"}
+
+
+def test_a_signature_goes_and_nothing_else() -> None:
+    info = bytes(8) + (5).to_bytes(4, "big")
+    assert unsigned(b"module" + b"SIGNS" + info + b"~Module signature appended~\n") == b"module"
+    assert unsigned(b"module") == b"module"

@@ -22,6 +22,7 @@ from harness.guest.qmp import Event, QmpError
 from harness.hosts import health, qemu, rehearsal, urls
 from harness.hosts.conversation import Door
 from harness.hosts.guesthost import told
+from harness.hosts.guests import Guest
 from harness.hosts.health import Listening, Silence
 from harness.hosts.host import Host
 from harness.hosts.lastwords import LastWords, in_short
@@ -148,10 +149,8 @@ class FakeGuest:
     """A guest whose agent answers a play line with what the test says; None: not at all."""
 
     firmware: Any = SimpleNamespace(fault=None)
-
-    @property
-    def fault(self) -> Any:
-        return self.firmware.fault
+    fault = Guest.fault
+    check = Guest.check
 
     def __init__(self, answer: list[bytes] | None) -> None:
         near, self.far = socket.socketpair()
