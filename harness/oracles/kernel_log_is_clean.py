@@ -49,9 +49,12 @@ _FAR_AWAY = frozenset(
 _LINK_DOWN = _FAR_AWAY | _HANGS | {"ForceRecovery"}  # EEH tells drivers so, error or not
 
 # What a warning or an alarm may say in a case with one of these events. A dedicated context's fault registers
-# are cleared by any purge, and the kernel itself says that it is most likely harmless.
+# are cleared by any purge, and the kernel itself says that it is most likely harmless. A function stands here
+# where it has one warning only: the words of that can be lost among other processors' lines.
 _EXCUSED: dict[str, frozenset[str]] = {
     "__detach_context": _BEHIND_BACK | _REFUSALS,
+    "native_attach_process": _LINK_DOWN,
+    "native_afu_activate_mode": _LINK_DOWN,
     "native_irq_err": frozenset({"RaisePslInterrupt"}),
     "Unexpected return code": frozenset({"AnswerHcall"}),
     "Unable to get IRQ info": _BEHIND_BACK,

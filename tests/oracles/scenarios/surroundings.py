@@ -80,6 +80,7 @@ def _(s: Story) -> None:
     s.log("------------[ cut here ]------------", 4)
     s.log("EEH: Collect temporary log")
     s.log("Device link is down, refusing to attach process!", 4)
+    s.log("EEH: Notify device drivers to shutdown")
     where = "drivers/misc/cxl/native.c:1013 native_attach_process+0x138/0x188 [cxl]"
     s.log(f"WARNING: CPU: 0 PID: 147 at {where}", 4)
     s.fail_ioctl("a0", "c0", "START_WORK", "EIO")
