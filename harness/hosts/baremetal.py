@@ -199,7 +199,7 @@ class BareMetalHost(GuestHost):
         return f"not as it had booted: {', '.join(differing)}" if differing else ""
 
     def _prepare(self, talk: Conversation) -> None:
-        """Use the agent of a guest that has booted once, and remember what it looks like."""
+        """Use the agent of a guest once that has booted, and note what it looks like. Raises InfraError."""
         guest = _bare(talk)
         pes = self._read(talk, [("read_file", {"path": _PES})])[_PES]
         guest.devices = tuple(line.split()[0] for line in pes.splitlines())
