@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from harness.hosts.guests import Guest
 from harness.hosts.lastwords import is_log
 from harness.vocab.errors import InfraError
-from harness.vocab.trouble import DEATHS, PANIC
+from harness.vocab.trouble import HUNG_TASK, OOPS, PANIC
 
 _NMI_S = 3.0  # how long a hung guest may take to say where it hangs
 _NMI_SAID_S = 0.5  # after so long a silence it has said it
@@ -21,7 +21,11 @@ _DEAD_S = 2.0
 Bare metal does not tell QEMU of a panic; and what comes after a death proves nothing: `History.until_death`.
 """
 _PANICKED = "the guest died: its kernel panicked"
-_OOPSED = "the guest died: something died in its kernel"
+_LAST_WORDS = {  # of the kernel's, the gravest first; what a hung task waits for does not come any more
+    PANIC: _PANICKED,
+    OOPS: "the guest died: something died in its kernel",
+    HUNG_TASK: "the guest died: a task hangs in its kernel",
+}
 _ENDS = {  # events of QEMU's
     "GUEST_PANICKED": _PANICKED,
     "SHUTDOWN": "the guest died: it switched itself off, or rebooted",
@@ -42,31 +46,31 @@ class Silence:
 
 
 class Listening:
-    """When a guest was last heard, and what of its kernel's dying words its agent passed on."""
+    """When a guest was last heard, and what of its kernel's last words its agent passed on."""
 
     def __init__(self, guest: Guest) -> None:
         self._guest = guest
         self._agent_s = self._clock_s = time.monotonic()
         self._worked_s: float | None = None  # first looked at when something is asked: that costs time
-        self._dying_words: list[str] = []
+        self._passed_on: list[str] = []
 
     def hear(self, lines: Sequence[bytes]) -> None:
         """Its agent has just said this."""
-        self._dying_words += [
-            line.decode(errors="replace") for line in lines if is_log(line) and _tells(line)
-        ]
+        log = [line.decode(errors="replace") for line in lines if is_log(line)]
+        self._passed_on += [line for line in log if any(words in line for words in _LAST_WORDS)]
         self._agent_s = self._clock_s = time.monotonic()
         self._worked_s = None
 
     @property
-    def dying_words(self) -> Sequence[str]:
-        """What killed something in the kernel, if the agent has been silent since.
+    def last_words(self) -> str:
+        """What the kernel's last words mean, if it said any and its agent has been silent since.
 
         A console may stand still with the processor that serves it, and an agent be the one that is dead.
         """
         if time.monotonic() - self._agent_s <= _DEAD_S:
-            return ()
-        return self._dying_words or [line for line in self._guest.says() if _tells(line.encode())]
+            return ""
+        said = "\n".join((*self._passed_on, *self._guest.says()))
+        return next((meaning for words, meaning in _LAST_WORDS.items() if words in said), "")
 
     def is_over(self, limit: Silence) -> bool:
         """Whether the guest has been silent for longer than that."""
@@ -89,16 +93,12 @@ def trouble(guest: Guest, listening: Listening, limit: Silence) -> str:
             return _ENDS[event.name]
     if guest.console.is_flooded:
         return f"the guest was stopped: it wrote {guest.console.bytes_read >> 20} MiB on its console"
-    if words := listening.dying_words:
-        return _PANICKED if any(PANIC in line for line in words) else _OOPSED
+    if why := listening.last_words:
+        return why
     if listening.is_over(limit):
         _ask_where(guest)
         return "the guest died: it hung, and said nothing"
     return ""
-
-
-def _tells(line: bytes) -> bool:
-    return any(death.encode() in line for death in DEATHS)
 
 
 def _ask_where(guest: Guest) -> None:

@@ -28,6 +28,8 @@ class Heading(NamedTuple):
 
 _FUNCTION = r"(?P<function>[\w.$]+)"
 
+HUNG_TASK = " blocked for more than "
+
 HEADINGS: tuple[Heading, ...] = (
     # The most telling first: one report often has several headings, and takes its kind from the first row.
     Heading("list-corruption", "list_add corruption"),
@@ -68,7 +70,7 @@ HEADINGS: tuple[Heading, ...] = (
     Heading("rcu-stall", "detected expedited stalls on CPUs"),
     Heading("rcu-stall", " kthread starved for ", follows=True),
     Heading("rcu-stall", "kthread timer wakeup didn't happen", follows=True),
-    Heading("hung-task", " blocked for more than ", r"task (?P<process>.+):\d+ blocked"),
+    Heading("hung-task", HUNG_TASK, r"task (?P<process>.+):\d+ blocked"),
     Heading("workqueue", "BUG: workqueue l"),  # "lockup", and "leaked lock or atomic"
     Heading("atomic-schedule", "scheduling while atomic", r"atomic: (?P<process>.+)/\d+/0x"),
     Heading("atomic-sleep", "sleeping function called from invalid context"),
@@ -100,7 +102,8 @@ HEADINGS: tuple[Heading, ...] = (
 )
 
 PANIC = "Kernel panic - not syncing: "
-DEATHS = ("Oops: ", PANIC)
+OOPS = "Oops: "
+DEATHS = (OOPS, PANIC)
 """What the kernel says when something died within it: locks stay taken, and lists half changed."""
 CONSEQUENCES = (
     "Fatal exception",

@@ -328,6 +328,10 @@ def test_a_death_costs_one_case(host: QemuHost, die: Any, said: str) -> None:
     [
         ("Oops: Exception in kernel mode, sig: 5 [#1]", "the guest died: something died in its kernel"),
         ("Kernel panic - not syncing: Fatal exception", "the guest died: its kernel panicked"),
+        (
+            "INFO: task eehd:33 blocked for more than 120 seconds.",
+            "the guest died: a task hangs in its kernel",
+        ),
         ("WARNING: CPU: 1 PID: 7 at lib/refcount.c:28 refcount_warn_saturate+0x1e4/0x1f0", ""),
     ],
 )
