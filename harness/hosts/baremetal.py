@@ -38,7 +38,7 @@ SILENCE = Silence(120.0, math.inf)
 SETTLE_S = 15.0
 """How long a recovery that is under way when a case ends may take before the guest is given up."""
 
-FEATURES = ("config-injection",)
+FEATURES = ("config-injection", "emulated")
 
 _LOOK_S = 0.2
 _PREPARED = "/sys/module/pciprep/parameters"

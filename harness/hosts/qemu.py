@@ -30,7 +30,7 @@ from harness.vocab.errors import InfraError
 SILENCE = {Clock.VIRTUAL: Silence(60.0, 5.0), Clock.REAL: Silence(120.0, math.inf)}
 """What counts as a hang. Where time is virtual, waiting costs no work, and a guest at work is soon heard."""
 
-_FEATURES = {Clock.VIRTUAL: ("virtual-time",), Clock.REAL: ()}
+_FEATURES = {Clock.VIRTUAL: ("virtual-time",), Clock.REAL: ("emulated",)}
 
 
 class QemuHost(GuestHost):

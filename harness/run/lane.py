@@ -32,6 +32,7 @@ from harness.vocab.errors import InfraError, UsageError
 from harness.vocab.event import Event
 from harness.vocab.schedule import Strategy
 from harness.vocab.topology import Subject, Topology
+from harness.vocab.verdict import Cause
 
 REOPENS_MAX = 3
 """How often in a row a lost host is opened anew before the lane gives up."""
@@ -218,7 +219,8 @@ class Lane:
         if difference:
             self._corpus.add_flaky(performance.case)
         judgement = judge(performance.history, self._orders.oracles, performance.trouble, more)
-        cover = self._learn(performance)
+        is_telling = runner.is_deterministic or judgement.cause is not Cause.VACUOUS
+        cover = self._learn(performance, is_telling)
         run = summary(performance, judgement, self.url, cover)
         if self._tally.wants(run):
             run = replace(run, path=entry.keep(run.case_id, verdict_facts(run)))
@@ -228,10 +230,13 @@ class Lane:
         for finding in self._tally.count(run, judgement.oracles):
             self._new.append(NewBug(finding, performance, run.path))
 
-    def _learn(self, performance: Performance) -> frozenset[Covered]:
-        """Tell the search and the corpus what a performance covered."""
+    def _learn(self, performance: Performance, is_telling: bool) -> frozenset[Covered]:
+        """Tell the search and the corpus what a performance covered.
+
+        On a slow host a case that came to nothing is no good beginning for others, which mostly do likewise.
+        """
         cover = covered(performance.history)
-        if performance.trouble:
+        if performance.trouble or not is_telling:
             self._search.refused(performance.case)
         elif found := self._search.learn(performance.case, cover, options_of(performance)):
             self._tally.effort("cases that covered something new")

@@ -121,7 +121,7 @@ class Search:
         return None
 
     def refused(self, case: Case) -> None:
-        """The case was not performed, or not to its end."""
+        """The case was not performed, not to its end, or in vain."""
         if number := self._numbers.pop(case.id, 0):
             self._learnt.append((number, _Learnt(case, False, frozenset(), ())))
 

@@ -37,8 +37,8 @@ MINIMISE_S = 20.0
 """Most comparisons and most seconds for making one case smaller."""
 
 
-LIMITS = frozenset({"config-injection"})
-"""Features that say what a host can not do: both have what one of them has."""
+LIMITS = frozenset({"config-injection", "emulated"})
+"""Features that say what a host cannot do, or not as fast: both have what one of them has."""
 
 
 class Pair(NamedTuple):

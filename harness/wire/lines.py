@@ -24,6 +24,7 @@ from harness.vocab.topology import Platform, Topology
 from harness.wire.cxl_abi import decode_event, decode_ioctl, decode_request, encode_ioctl
 from harness.wire.excerpt import excerpt
 from harness.wire.klog import KlogReader
+from harness.wire.moments import moment
 from harness.wire.tracefs import TraceReader
 
 LINE_LIMIT_BYTES = 1 << 20
@@ -105,7 +106,7 @@ def _parts(number: int, step: Step, topology: Topology) -> list[bytes]:
     head = b'{"step":%d,' % number
     parts = [head + part for part in encoded]
     if step.when is not NOW and parts:
-        when = encode_when(step.when, topology.platform)
+        when = encode_when(moment(step.when, topology), topology.platform)
         if when:
             parts[0] = b'%s,"when":%s}' % (parts[0][:-1], orjson.dumps(when))
     return parts

@@ -208,7 +208,9 @@ def _without(*names: str, limits: bool = False) -> Callable[[], InprocHost]:
             hello = super().hello()
             for name in names:
                 hello = hello.replace(name.encode(), b"nobody")
-            return hello.replace(b'"debugfs"', b'"debugfs","config-injection"') if limits else hello
+            return (
+                hello.replace(b'"debugfs"', b'"debugfs","config-injection","emulated"') if limits else hello
+            )
 
     return lambda: InprocHost("sim://powernv", Lacking(Platform.POWERNV, "", ""))
 
