@@ -1570,6 +1570,7 @@ class Player:
         self.interrupted = []  # type: List[str]
         self.performed = 0
         self.pulse_at = 0.0
+        self.log_behind = float("inf")  # seconds, of the clock of the kernel's log behind ours
         for source in self.sources:
             source.skip()
         self.origin = time.monotonic()
@@ -1844,10 +1845,25 @@ class Player:
                     at = traced_at(line) or now
                     if at < self.origin:
                         continue
+                else:
+                    at = max(self.origin, self._logged_at(line, now))
                 record = {"is": source.name, "t": int((at - self.origin) * 1e6), "raw": line}
                 self.client.say(compact(record))
                 for _, trigger, _ in self.armed:
                     trigger.look(source.name, line, now)
+
+    def _logged_at(self, line: str, now: float) -> float:
+        """When a line of the log was said, as well as can be told, which is read some time later.
+
+        It bears the time of another clock. By how much that is behind ours is at most what the quickest of
+        the case's lines shows.
+        """
+        try:
+            stamp = int(line.split(",", 3)[2]) / 1e6
+        except (IndexError, ValueError):
+            return now
+        self.log_behind = min(self.log_behind, now - stamp)
+        return stamp + self.log_behind
 
     def _expire(self, now: float) -> None:
         for step, trigger, lane in list(self.armed):

@@ -195,7 +195,9 @@ class _Reader:
     def _is_heading_on(self, index: int) -> bool:
         """Whether a heading here belongs to the open report: nothing else of that was said yet."""
         report = self._open
-        return report is not None and not report.stretches and index - self._headed_at <= _REACH
+        if report is None or index - self._headed_at > _REACH:
+            return False
+        return not any(stretch.frames for stretch in report.stretches)
 
     def _begin(self, rank: int, title: str, index: int) -> _Report:
         self._open = _Report(rank, title, [index])

@@ -268,3 +268,12 @@ def test_without_log_and_trace_the_features_are_absent(tmp_path: Path) -> None:
         steps = Steps()
         step = steps.add("a0", ("sleep", {"ms": 0}))
         assert kinds(agent.play(steps), step) == ["ok"]
+
+
+def test_a_line_of_the_log_bears_the_time_when_it_was_said_as_well_as_can_be_told() -> None:
+    player = object.__new__(agent_module.Player)
+    player.log_behind = float("inf")
+    said = [("6,1,1000000,-;one", 11.5), ("6,2,2000000,-;read late", 13.0), ("6,3,3000000,-;read soon", 13.2)]
+    assert [player._logged_at(line, now) for line, now in said] == [11.5, 12.5, 13.2]
+    assert player._logged_at("6,4,4000000,-;read late again", 15.0) == pytest.approx(14.2)
+    assert player._logged_at("no record", 16.0) == 16.0
