@@ -189,8 +189,8 @@ class BareMetalHost(GuestHost):
         guest = _bare(talk)
         if why := talk.trouble(SILENCE):
             return why
-        if found := troubles(said_by_kernel(guest.says())):
-            return f"its kernel complained: {found[0].title}"
+        if complaint := _kernels_complaint(guest):
+            return f"its kernel complained: {complaint}"
         differing = _differing(guest, self._look(talk))
         if lost := [device for device in guest.devices if _driver(device) in differing]:
             self._plug_in(talk, lost)
@@ -204,8 +204,8 @@ class BareMetalHost(GuestHost):
         pes = self._read(talk, [("read_file", {"path": _PES})])[_PES]
         guest.devices = tuple(line.split()[0] for line in pes.splitlines())
         guest.state = self._look(talk)
-        if found := troubles(said_by_kernel(guest.says())):
-            raise InfraError(f"the kernel of a guest complained as it booted: {found[0].title}")
+        if complaint := _kernels_complaint(guest):
+            raise InfraError(f"the kernel of a guest complained as it booted: {complaint}")
         guest.console.begin()  # what it said is no evidence of its first case
 
     def _plug_in(self, talk: Conversation, devices: Sequence[str]) -> None:
@@ -246,6 +246,12 @@ class BareMetalHost(GuestHost):
 def _bare(talk: Conversation) -> BareMetalGuest:
     assert isinstance(talk.guest, BareMetalGuest)
     return talk.guest
+
+
+def _kernels_complaint(guest: Guest) -> str:
+    """The kernel's first complaint since its console was begun anew, or nothing."""
+    found = troubles(said_by_kernel(guest.says()))
+    return found[0].title if found else ""
 
 
 def _driver(device: str) -> str:

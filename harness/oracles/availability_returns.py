@@ -49,9 +49,11 @@ def judge(history: History) -> Iterator[Finding]:
 
 def _failure(history: History, operation: Operation, began_us: int) -> Iterator[Finding]:
     afu = _afu(history, operation)
-    if afu is None or _is_early(history, afu.name, operation):
-        return
-    if _is_excused(history, afu, operation, began_us):
+    if (
+        afu is None
+        or _is_early(history, afu.name, operation)
+        or _is_excused(history, afu, operation, began_us)
+    ):
         return
     assert operation.end is not None
     why = operation.errno or operation.answer.get("signal", "")

@@ -14,7 +14,7 @@ from harness.oracles._context import contexts
 from harness.oracles._device import GOOD, traffic
 from harness.oracles._memo import LOST_EVENTS
 from harness.vocab.event import Fate, Role
-from harness.vocab.history import History, Kind, Operation
+from harness.vocab.history import History, Operation
 from harness.vocab.oracle import ABOUT_BOTH, Oracle
 from harness.vocab.phase import Phase
 from harness.vocab.verdict import Cause, Finding, Verdict
@@ -42,8 +42,8 @@ def judge(history: History) -> Iterator[Finding]:
 
 def _indeterminate(history: History) -> Iterator[Finding]:
     last = history.records[-1:]
-    if last and (error := last[0].data.get("error")) and last[0].kind is Kind.END:
-        message = f"the host could not play the case: {error}"
+    if history.refusal:
+        message = f"the host could not play the case: {history.refusal}"
         yield _unknown("not-played", message, Cause.INDETERMINATE, last[0].seq)
     elif not history.is_complete:
         message = f"the history stops after {len(history.records)} records without an end"

@@ -182,12 +182,12 @@ class Runner:
             except InfraError as error:
                 self._lose(str(error))
         self._under_way.popleft()
+        history = replace(current.history, records=tuple(current.decoder.records))
         trouble = self._trouble
         if current.decoder.is_finished:
-            refusal = current.decoder.records[-1].data.get("error")
+            refusal = history.refusal
             trouble = f"{self.url}: the agent did not play the case: {refusal}" if refusal else ""
-        history = replace(current.history, records=tuple(current.decoder.records))
-        if history.renaming and isinstance(self.host, LabHost) and not trouble:
+        if isinstance(self.host, LabHost) and not trouble and history.renaming:
             self._lose(f"{self.url}: its cards changed their names, so it has to be opened anew")
         digest = current.digest.hexdigest() if current.digest and not trouble else ""
         took_s = current.stopwatch.elapsed_s

@@ -57,4 +57,4 @@ def read(play: Play, said: bytes) -> Said:
     history = replace(History(play.case.id, play.topology, intents), records=tuple(decoder.records))
     if not decoder.is_finished:
         return Said(history, "the host did not play the case to its end")
-    return Said(history, str(decoder.records[-1].data.get("error") or ""))
+    return Said(history, history.refusal)

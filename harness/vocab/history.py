@@ -196,11 +196,13 @@ class History:
     @cached_property
     def is_complete(self) -> bool:
         """Whether the host said that it had played the case to its end, and not that it could not."""
-        return (
-            bool(self.records)
-            and self.records[-1].kind is Kind.END
-            and not self.records[-1].data.get("error")
-        )
+        return bool(self.records) and self.records[-1].kind is Kind.END and not self.refusal
+
+    @property
+    def refusal(self) -> str:
+        """Why the host could not play the case to its end, as it said at the end; nothing otherwise."""
+        last = self.records[-1] if self.records else None
+        return str(last.data.get("error") or "") if last and last.kind is Kind.END else ""
 
     @cached_property
     def death(self) -> Record | None:
